@@ -1,0 +1,38 @@
+# Every target sets up what it needs; the second time that takes a fraction of a second.
+PYTHON ?= python3
+VENV := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint check fmt lock bench
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup:  ## make .venv with everything that batchimg needs
+	@$(PYTHON) tools/setup.py
+
+demo: setup  ## run the sample images through batchimg and show the gallery
+	@$(VENV)/python tools/demo.py
+
+test: setup  ## the whole test suite
+	@$(VENV)/python -m pytest
+
+lint: setup  ## format, lint, types and import rules
+	@$(VENV)/ruff format --check .
+	@$(VENV)/ruff check .
+	@$(VENV)/mypy
+	@$(VENV)/lint-imports
+
+check: lint test  ## what must hold before a change lands
+
+fmt: setup  ## format the code and mend what the linter can mend
+	@$(VENV)/ruff check --fix .
+	@$(VENV)/ruff format .
+
+bench: setup  ## speed and memory, as a table
+	@$(VENV)/python benchmarks/run.py
+
+lock:  ## write requirements/*.txt anew (needs uv)
+	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/runtime.txt
+	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --group dev -o requirements/dev.txt

@@ -1,0 +1,1 @@
+"""An emulator of the Azure Batch data plane, on loopback."""

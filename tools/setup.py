@@ -1,0 +1,75 @@
+"""Make `.venv` with everything that batchimg needs; the second time it takes a fraction of a second.
+
+Needs Python 3.11 or newer and nothing else: where the system's Python comes without pip (Debian splits it
+off), the copy of pip beside this file installs the rest. Every package is checked against its locked hash.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "batchimg-setup.json"
+LOCK = ROOT / "requirements" / "dev.txt"
+
+
+def main() -> int:
+    if sys.version_info < (3, 11):
+        return fail(f"batchimg needs Python 3.11 or newer, this is {sys.version.split()[0]}. Set PYTHON=python3.12, say.")
+    wanted = fingerprint()
+    if STAMP.is_file() and STAMP.read_text() == wanted and python().exists():
+        return 0
+    print("Setting up .venv (once, about a minute) ...", flush=True)
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    venv.create(VENV, symlinks=True, with_pip=False)
+    steps = (
+        ["install", "--require-hashes", "--no-deps", "-r", str(LOCK)],
+        ["install", "--no-build-isolation", "--no-deps", "--no-index", "--editable", str(ROOT)],
+    )
+    for step in steps:
+        if subprocess.run(pip(*step), check=False, env=environment()).returncode != 0:
+            return fail("Set-up failed: the lines above say why. It needs the Python package index once; then run it again.")
+    STAMP.write_text(wanted)
+    print("Set up.", flush=True)
+    return 0
+
+
+def python() -> Path:
+    return VENV / "bin" / "python"
+
+
+def pip(*arguments: str) -> list[str]:
+    """Run pip out of its own wheel: no pip is needed on the machine, and none stays in the environment."""
+    wheel = next((ROOT / "tools" / "bootstrap").glob("pip-*.whl"))
+    return [str(python()), str(wheel / "pip"), "--disable-pip-version-check", "--quiet", *arguments]
+
+
+def environment() -> dict[str, str]:
+    """The user's own environment, without what would install elsewhere than into .venv."""
+    hidden = {"PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "VIRTUAL_ENV"}
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
+def fingerprint() -> str:
+    """What the environment was made from; another value means that it has to be made anew."""
+    made_from = {
+        name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
+        for name in ("requirements/dev.txt", "pyproject.toml", "tools/setup.py")
+    }
+    return json.dumps({"root": str(ROOT), "python": sys.version, **made_from})
+
+
+def fail(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
