@@ -4,7 +4,7 @@ VENV := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check fmt lock bench
+.PHONY: help setup demo test lint check fmt docs lock bench
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -23,6 +23,7 @@ lint: setup  ## format, lint, types and import rules
 	@$(VENV)/ruff check .
 	@$(VENV)/mypy
 	@$(VENV)/lint-imports
+	@$(VENV)/python tools/docs.py --check
 
 check: lint test  ## what must hold before a change lands
 
@@ -32,6 +33,9 @@ fmt: setup  ## format the code and mend what the linter can mend
 
 bench: setup  ## speed and memory, as a table
 	@$(VENV)/python benchmarks/run.py
+
+docs: setup  ## write the pages that come out of the code
+	@$(VENV)/python tools/docs.py
 
 lock:  ## write requirements/*.txt anew (needs uv)
 	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/runtime.txt

@@ -20,8 +20,10 @@ LOCK = ROOT / "requirements" / "dev.txt"
 
 
 def main() -> int:
-    if sys.version_info < (3, 11):
-        return fail(f"batchimg needs Python 3.11 or newer, this is {sys.version.split()[0]}. Set PYTHON=python3.12, say.")
+    if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs this may have an older one
+        return fail(
+            f"batchimg needs Python 3.11 or newer, this is {sys.version.split()[0]}. Set PYTHON=python3.12, say."
+        )
     wanted = fingerprint()
     if STAMP.is_file() and STAMP.read_text() == wanted and python().exists():
         return 0
@@ -35,7 +37,9 @@ def main() -> int:
     )
     for step in steps:
         if subprocess.run(pip(*step), check=False, env=environment()).returncode != 0:
-            return fail("Set-up failed: the lines above say why. It needs the Python package index once; then run it again.")
+            return fail(
+                "Set-up failed: the lines above say why. It needs the Python package index once; then run it again."
+            )
     STAMP.write_text(wanted)
     print("Set up.", flush=True)
     return 0

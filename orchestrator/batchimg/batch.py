@@ -1,0 +1,379 @@
+"""Azure Batch: the only importer of its client, and where its errors are translated."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from batchimg.errors import ServiceError, SettingsError
+from batchimg.parallel import in_parallel
+from batchimg_worker.storage import is_loopback, reason_of
+
+if TYPE_CHECKING:
+    from azure.batch import BatchClient
+
+TASKS_PER_CALL = 100
+CALLS_AT_ONCE = 4
+PATIENCE_SECONDS = 60.0  # how long adding tasks rides out a service that is busy or away
+PASSING = frozenset(
+    {
+        "Unreachable",
+        "ServerBusy",
+        "TooManyRequests",
+        "OperationTimedOut",
+        "InternalError",
+        "429",
+        "500",
+        "503",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job's state; ``ended`` is None while it is not completed."""
+
+    id: str
+    state: str
+    created: datetime | None
+    ended: datetime | None
+    termination_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCounts:
+    """Tasks of a job by state; ``failed`` ones are among ``completed``."""
+
+    active: int = 0
+    running: int = 0
+    completed: int = 0
+    succeeded: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTask:
+    """A task that ended badly: its chunk has no result."""
+
+    id: str
+    exit_code: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """A task to add."""
+
+    id: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job to make. ``environment`` is given to each of its tasks."""
+
+    id: str
+    pool: str
+    environment: Mapping[str, str]
+    task_retries: int
+
+
+class PassingError(ServiceError):
+    """The service is busy or away; the same call may do later."""
+
+
+class Batch:
+    """One Batch account. Thread-safe; a key is for loopback only, everything else is keyless."""
+
+    def __init__(self, endpoint: str, account: str | None = None, key: str | None = None) -> None:
+        if key and not is_loopback(endpoint):
+            raise SettingsError(
+                f"a Batch key is not used for {endpoint}",
+                "Keys are for the local stack only: remove it, batchimg signs in with your Azure identity.",
+            )
+        self.endpoint = endpoint.rstrip("/")
+        self._client = _client(self.endpoint, account, key)
+
+    def create_job(self, spec: JobSpec) -> bool:
+        """Make a job that waits for its tasks; False where it is there already."""
+        from azure.batch import models
+
+        job = models.BatchJobCreateOptions(
+            id=spec.id,
+            pool_info=models.BatchPoolInfo(pool_id=spec.pool),
+            constraints=models.BatchJobConstraints(max_task_retry_count=spec.task_retries),
+            common_environment_settings=[
+                models.EnvironmentSetting(name=name, value=value) for name, value in spec.environment.items()
+            ],
+            all_tasks_complete_mode="noaction",
+        )
+        try:
+            _patiently(lambda: self._call(f"create job {spec.id!r}", self._client.create_job, job))
+        except ServiceError as error:
+            if error.code == "JobExists":
+                return False
+            raise
+        return True
+
+    def add_tasks(self, job: str, tasks: Sequence[TaskSpec]) -> Iterator[int]:
+        """Add tasks, 100 a call; those that are there already count as added. Yields how many each call added.
+
+        Raises ServiceError with the first task that was refused.
+        """
+        groups = [tasks[start : start + TASKS_PER_CALL] for start in range(0, len(tasks), TASKS_PER_CALL)]
+        yield from in_parallel(lambda group: self._add_group(job, group), groups, CALLS_AT_ONCE)
+
+    def _add_group(self, job: str, group: Sequence[TaskSpec]) -> int:
+        for attempt in _retrying():
+            with attempt:
+                self._add_once(job, group)
+        return len(group)
+
+    def _add_once(self, job: str, group: Sequence[TaskSpec]) -> None:
+        from azure.batch import models
+
+        values = [models.BatchTaskCreateOptions(id=task.id, command_line=task.command) for task in group]
+        action = f"add tasks to job {job!r}"
+        result = self._call(action, self._client.create_task_collection, job, models.BatchTaskGroup(task_values=values))
+        for one in result.result_values or []:
+            # The casing of `status` differs between the documentation and the service: `error` does not.
+            code = one.error.code if one.error else None
+            if code in {None, "TaskExists"}:
+                continue
+            kind = PassingError if code in PASSING or str(one.status).lower() == "servererror" else ServiceError
+            raise kind(f"cannot add task {one.task_id} to job {job!r}: {code}", code=str(code))
+
+    def finish_adding(self, job: str) -> None:
+        """Let the job end by itself after its last task. Only when all are added: an empty job ends at once."""
+        from azure.batch import models
+
+        options = models.BatchJobUpdateOptions(all_tasks_complete_mode="terminatejob")
+        with contextlib.suppress(_JobDone):
+            _patiently(lambda: self._call(f"update job {job!r}", self._client.update_job, job, options))
+
+    def job(self, job: str) -> Job | None:
+        """A job, None where there is none."""
+        try:
+            found = self._call(f"look at job {job!r}", self._client.get_job, job)
+        except ServiceError as error:
+            if error.code in {"JobNotFound", "ResourceNotFound"}:
+                return None
+            raise
+        info = found.execution_info
+        return Job(
+            id=str(found.id),
+            state=_text(found.state),
+            created=found.creation_time,
+            ended=info.end_time if info else None,
+            termination_reason=info.termination_reason if info else None,
+        )
+
+    def task_counts(self, job: str) -> TaskCounts:
+        """Tasks by state: one call, whatever the size of the job."""
+        counts = self._call(f"count the tasks of job {job!r}", self._client.get_job_task_counts, job).task_counts
+        return TaskCounts(
+            active=counts.active,
+            running=counts.running,
+            completed=counts.completed,
+            succeeded=counts.succeeded,
+            failed=counts.failed,
+        )
+
+    def failed_tasks(self, job: str, most: int = 20) -> list[FailedTask]:
+        """Some of the tasks that ended badly."""
+        failure_filter = "executionInfo/result eq 'failure'"
+        found = []
+        with translated(f"list the failed tasks of job {job!r}"):
+            for task in self._client.list_tasks(job, filter=failure_filter, select=["id", "executionInfo"]):
+                info = task.execution_info
+                failure = info.failure_info if info else None
+                reason = (failure.message or failure.code or "") if failure else ""
+                found.append(FailedTask(str(task.id), info.exit_code if info else None, reason))
+                if len(found) >= most:
+                    break
+        return found
+
+    def node_counts(self, pool: str) -> dict[str, int]:
+        """Nodes of a pool by state, without the states that no node is in; empty where there is no such pool."""
+        with translated(f"count the nodes of pool {pool!r}"):
+            for counts in self._client.list_pool_node_counts(filter=f"poolId eq '{pool}'"):
+                return _nonzero(counts.dedicated, counts.low_priority)
+        return {}
+
+    def pool_exists(self, pool: str) -> bool:
+        """Whether there is such a pool."""
+        try:
+            self._call(f"look at pool {pool!r}", self._client.get_pool, pool)
+        except ServiceError as error:
+            if error.code == "PoolNotFound":
+                return False
+            raise
+        return True
+
+    def create_local_pool(self, pool: str, nodes: int, slots: int) -> None:
+        """Make the pool of the local stack. On Azure Pulumi makes the pool: only ARM can give it an identity."""
+        from azure.batch import models
+
+        options = models.BatchPoolCreateOptions(
+            id=pool,
+            vm_size="standard_d2s_v5",
+            virtual_machine_configuration=models.VirtualMachineConfiguration(
+                image_reference=models.BatchVmImageReference(
+                    publisher="microsoft-dsvm", offer="ubuntu-hpc", sku="2404", version="latest"
+                ),
+                node_agent_sku_id="batch.node.ubuntu 24.04",
+            ),
+            target_dedicated_nodes=nodes,
+            task_slots_per_node=slots,
+        )
+        try:
+            self._call(f"create pool {pool!r}", self._client.create_pool, options)
+        except ServiceError as error:
+            if error.code != "PoolExists":
+                raise
+
+    def terminate(self, job: str) -> bool:
+        """End a job and its tasks; False where it had ended or is gone."""
+        # azure-batch 15.1 fails without options and does not export their model: it takes the plain JSON.
+        options: Any = {"terminateReason": "cancelled by the user"}
+        return self._end(f"cancel job {job!r}", lambda: self._client.begin_terminate_job(job, options))
+
+    def delete_job(self, job: str) -> bool:
+        """Delete a job and its tasks, and wait until it is gone; False where it was gone."""
+        deleted = self._end(f"delete job {job!r}", lambda: self._client.begin_delete_job(job))
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while deleted and self.job(job) is not None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return deleted
+
+    def _end(self, action: str, call: Any) -> bool:
+        try:
+            self._call(action, call)
+        except ServiceError as error:
+            if error.code in {
+                "JobNotFound",
+                "JobCompleted",
+                "JobTerminating",
+                "JobBeingDeleted",
+                "JobBeingTerminated",
+            }:
+                return False
+            raise
+        return True
+
+    def task_file(self, job: str, task: str, name: str) -> bytes | None:
+        """A file of a task from its node; None where the node, the task or the file is gone."""
+        try:
+            with translated(f"read {name} of task {task} of job {job!r}"):
+                return b"".join(self._client.download_task_file(job, task, name))
+        except ServiceError as error:
+            if error.code.endswith(("NotFound", "NotReady")) or error.code in {
+                "404",
+                "409",
+                "NodeStateUnusable",
+            }:
+                return None
+            raise
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+    def _call(self, action: str, call: Any, *arguments: Any) -> Any:
+        with translated(action):
+            return call(*arguments)
+
+
+class _JobDone(ServiceError):  # noqa: N818 - no error: somebody else was first
+    """The job has ended already."""
+
+
+@contextlib.contextmanager
+def translated(action: str) -> Iterator[None]:
+    """Turn whatever the client raises into ServiceError, once and here."""
+    from azure.core.exceptions import AzureError, HttpResponseError
+
+    try:
+        yield
+    except HttpResponseError as error:
+        code = _code(error)
+        message = f"cannot {action}: {reason_of(error)} ({code})"
+        if code in {"JobCompleted", "JobTerminating"}:
+            raise _JobDone(message, code=code) from error
+        kind = PassingError if code in PASSING or (error.status_code or 0) >= 500 else ServiceError
+        raise kind(message, _hint(code, error.status_code), code=code) from error
+    except AzureError as error:
+        raise PassingError(
+            f"cannot {action}: no answer from Azure Batch: {reason_of(error)}",
+            "Is the endpoint right and reachable? `batchimg local status` tells of the local stack.",
+            code="Unreachable",
+        ) from error
+
+
+def _patiently(call: Any) -> None:
+    for attempt in _retrying():
+        with attempt:
+            call()
+
+
+def _retrying() -> Retrying:
+    return Retrying(
+        retry=retry_if_exception_type(PassingError),
+        stop=stop_after_delay(PATIENCE_SECONDS),
+        wait=wait_random_exponential(multiplier=0.5, max=8),
+        reraise=True,
+    )
+
+
+def _code(error: Any) -> str:
+    code = getattr(getattr(error, "error", None), "code", None) or getattr(getattr(error, "model", None), "code", None)
+    return str(code or error.status_code or "Unknown")
+
+
+def _hint(code: str, status: int | None) -> str:
+    hints = {
+        "PoolNotFound": "`pulumi up` makes the pool; the setting `pool` names it.",
+        "AuthenticationFailed": "Sign in with `az login`, and see that you have the role Azure Batch Job Submitter.",
+        "ActiveJobAndScheduleQuotaReached": "End a job, or ask for a larger quota of active jobs.",
+    }
+    if status in {401, 403}:
+        return hints.get(code, hints["AuthenticationFailed"])
+    return hints.get(code, "")
+
+
+def _text(value: Any) -> str:
+    return str(getattr(value, "value", value))
+
+
+def _nonzero(*counts: Any) -> dict[str, int]:
+    states: dict[str, int] = {}
+    for count in counts:
+        for state, number in (count.as_dict() if count else {}).items():
+            if number and state != "total":
+                states[state] = states.get(state, 0) + number
+    return states
+
+
+def _client(endpoint: str, account: str | None, key: str | None) -> "BatchClient":
+    from azure.batch import BatchClient
+    from azure.core.credentials import AzureNamedKeyCredential
+
+    if key:
+        credential: Any = AzureNamedKeyCredential(account or "localbatch", key)
+    else:
+        from azure.identity import DefaultAzureCredential
+
+        credential = DefaultAzureCredential()
+    return BatchClient(
+        endpoint,
+        credential,
+        retry_total=4,
+        retry_backoff_factor=0.4,
+        retry_backoff_max=10,
+        connection_timeout=10,
+        read_timeout=90,
+    )

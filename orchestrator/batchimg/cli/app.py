@@ -1,0 +1,115 @@
+"""The command: its parts, and the one place where an error becomes a message and an exit code."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from batchimg.cli import local, recipes, results, runs, submit
+
+OK, SOME_FAILED, USAGE, SERVICE, INTERRUPTED = 0, 1, 2, 3, 130
+
+EPILOG = (
+    "Exit codes: 0 all images done, 1 some images failed, 2 wrong usage or settings, "
+    "3 service or machine trouble, 130 interrupted."
+)
+
+app = typer.Typer(
+    help="Run an image recipe over ten or ten million images on Azure Batch, or on this machine.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+submit.add_to(app)
+runs.add_to(app)
+results.add_to(app)
+recipes.add_to(app)
+local.add_to(app)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings file; default: batchimg.toml of this folder.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False,
+) -> None:
+    """Run an image recipe over ten or ten million images on Azure Batch, or on this machine."""
+    if version:
+        from batchimg_worker.version import __version__
+
+        typer.echo(f"batchimg {__version__}")
+        raise typer.Exit
+    context.obj = config
+    if debug:
+        os.environ["BATCHIMG_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(_run())
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _run() -> int:
+    import logging
+
+    from typer.exceptions import TyperException
+
+    if not os.environ.get("BATCHIMG_DEBUG"):
+        logging.getLogger("azure").setLevel(logging.CRITICAL)  # what matters of it is in our own messages
+    try:
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        return _usage(error)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:
+        if os.environ.get("BATCHIMG_DEBUG"):
+            raise
+        return _explain(error)
+    if code == INTERRUPTED:
+        _say("Interrupted. Nothing is lost: the same command goes on where it was.")
+    return code if isinstance(code, int) else OK
+
+
+def _usage(error: Exception) -> int:
+    """A wrong option or argument, drawn as typer draws it."""
+    show = getattr(error, "show", None)
+    if show is not None:
+        show()
+    return USAGE
+
+
+def _explain(error: Exception) -> int:
+    from batchimg.errors import BatchimgError
+    from batchimg_worker.errors import ImageError, RecipeError, WorkerError
+
+    if isinstance(error, BatchimgError | WorkerError):
+        _say(f"batchimg: {error.message}")
+        if error.hint:
+            _say(f"  {error.hint}")
+        if isinstance(error, BatchimgError):
+            return error.exit_code
+        return USAGE if isinstance(error, RecipeError) else SOME_FAILED if isinstance(error, ImageError) else SERVICE
+    _say(f"batchimg: {type(error).__name__}: {error}")
+    _say("  This should not happen. `batchimg --debug …` shows where; please report it.")
+    return SERVICE
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 - this is the command line

@@ -1,0 +1,68 @@
+"""What several commands have in common."""
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batchimg.connect import Services
+    from batchimg.console import Screen
+    from batchimg.settings import Settings
+    from batchimg_worker.contract import RunSpec
+
+RunArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="[RUN]", help="The run's name or the beginning of it; default: the latest."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+RecipeOption = Annotated[
+    str | None,
+    typer.Option("--recipe", "-r", help="A built-in recipe's name or a YAML file. [default: augment]"),
+]
+OpOption = Annotated[
+    list[str] | None,
+    typer.Option("--op", help="One more variant, `rotate=30` or `resize=50% | grayscale`; repeatable."),
+]
+
+
+def settings_of(context: typer.Context, **flags: object) -> "Settings":
+    """The settings, with the command's own flags on top."""
+    from batchimg.settings import load_settings
+
+    return load_settings(context.obj, **flags)
+
+
+def screen() -> "Screen":
+    """Where a command draws."""
+    from batchimg.console import Screen
+
+    return Screen()
+
+
+@contextmanager
+def services(context: typer.Context, drawn_on: "Screen", **flags: object) -> "Iterator[Services]":
+    """The services that the settings name, closed at the end."""
+    from batchimg.connect import connect
+
+    with connect(settings_of(context, **flags), drawn_on.observe) as connected:
+        yield connected
+
+
+@contextmanager
+def run_of(context: typer.Context, drawn_on: "Screen", run: str | None) -> "Iterator[tuple[Services, RunSpec]]":
+    """The services, and the run that was asked for."""
+    from batchimg.runs import find_run
+
+    with services(context, drawn_on) as connected:
+        yield connected, find_run(connected, run)
+
+
+def recipe_of(recipe: str | None, ops: list[str] | None) -> Any:
+    """The recipe that the options name: a built-in one or a file, variants of `--op`, or both."""
+    from batchimg_worker.recipe import DEFAULT_RECIPE, load_recipe, recipe_from_ops
+
+    base = load_recipe(recipe or DEFAULT_RECIPE) if recipe or not ops else None
+    return recipe_from_ops(ops, base) if ops else base

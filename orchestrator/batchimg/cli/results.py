@@ -1,0 +1,47 @@
+"""`batchimg download` and `gallery`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from batchimg.cli.common import RunArgument, run_of, screen
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(download)
+    app.command()(gallery)
+
+
+def download(
+    context: typer.Context,
+    to: Annotated[Path, typer.Option("--to", help="The folder that the pictures go to.")],
+    run: RunArgument = None,
+    variant: Annotated[str | None, typer.Option("--variant", help="This variant alone.")] = None,
+) -> None:
+    """Fetch a run's pictures and its records, verified; what is there already is not fetched again."""
+    from batchimg.download import download as fetch
+
+    drawn_on = screen()
+    with run_of(context, drawn_on, run) as (connected, spec), drawn_on.progress():
+        done = fetch(connected, spec, to, variant, drawn_on.observe)
+    drawn_on.downloaded(done)
+
+
+def gallery(
+    context: typer.Context,
+    run: RunArgument = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The page; default: RUN.html in this folder.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Show so many images.")] = 40,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write a self-contained page: originals beside their variants, and failures with their reason."""
+    from batchimg.gallery import write_gallery
+
+    drawn_on = screen()
+    with run_of(context, drawn_on, run) as (connected, spec), drawn_on.progress():
+        page = write_gallery(connected, spec, to or Path(f"{spec.run}.html"), limit, drawn_on.observe)
+    drawn_on.say(f"Gallery: {page}")
+    if open_:
+        typer.launch(page.resolve().as_uri())

@@ -1,0 +1,89 @@
+"""`batchimg status`, `runs`, `logs`, `cancel` and `delete`."""
+
+from typing import Annotated
+
+import typer
+
+from batchimg.cli.common import JsonOption, RunArgument, run_of, screen, services
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(status)
+    app.command()(runs)
+    app.command()(logs)
+    app.command()(cancel)
+    app.command()(delete)
+
+
+def status(
+    context: typer.Context,
+    run: RunArgument = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Draw it again and again until the run is over.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show how far a run is. Exit 1 if it is over and an image is not done."""
+    from batchimg.status import follow
+    from batchimg.status import status as look
+
+    drawn_on = screen()
+    with run_of(context, drawn_on, run) as (connected, spec):
+        if watch:
+            final = drawn_on.watch(follow(connected, spec), json)
+        else:
+            final = look(connected, spec)
+            drawn_on.status(final, json)
+    if final.is_over and not final.all_done:
+        raise typer.Exit(1)
+
+
+def runs(context: typer.Context, json: JsonOption = False) -> None:
+    """List the runs, the latest first."""
+    from batchimg.runs import all_runs
+
+    drawn_on = screen()
+    with services(context, drawn_on) as connected:
+        drawn_on.runs(all_runs(connected), json)
+
+
+def logs(
+    context: typer.Context,
+    run: RunArgument = None,
+    chunk: Annotated[int | None, typer.Option(min=0, help="Of this chunk alone.")] = None,
+) -> None:
+    """Show what the tasks printed, also after their nodes have gone."""
+    from batchimg.logs import logs as read
+
+    drawn_on = screen()
+    with run_of(context, drawn_on, run) as (connected, spec):
+        drawn_on.logs(read(connected, spec, chunk))
+
+
+def cancel(context: typer.Context, run: RunArgument = None) -> None:
+    """End a run; what is done stays."""
+    from batchimg.runs import cancel as end
+
+    drawn_on = screen()
+    with run_of(context, drawn_on, run) as (connected, spec):
+        ended = end(connected, spec.run)
+    drawn_on.say(f"Run {spec.run} is cancelled; what was done stays." if ended else f"Run {spec.run} had ended before.")
+
+
+def delete(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="The run's name or the beginning of it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a run's job, pictures and records; the originals stay."""
+    from batchimg.runs import delete as remove
+
+    drawn_on = screen()
+    with run_of(context, drawn_on, run) as (connected, spec):
+        if not yes and not typer.confirm(f"Delete run {spec.run} with its pictures and records?"):
+            drawn_on.say("Nothing was deleted.")
+            return
+        with drawn_on.progress():
+            gone = remove(connected, spec.run, drawn_on.observe)
+    drawn_on.say(f"Run {spec.run} is deleted ({gone.blobs:,} blobs); the originals stay.")

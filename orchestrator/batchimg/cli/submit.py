@@ -1,0 +1,69 @@
+"""`batchimg submit`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from batchimg.cli.common import JsonOption, OpOption, RecipeOption, recipe_of, screen, services, settings_of
+
+if TYPE_CHECKING:
+    from batchimg.connect import Services
+    from batchimg.console import Screen
+    from batchimg.order import Order
+    from batchimg_worker.contract import RunSpec
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(submit)
+
+
+def submit(  # noqa: PLR0913 - a command's options
+    context: typer.Context,
+    dataset: Annotated[
+        str,
+        typer.Option("--dataset", "-d", help="A folder, a glob in quotes, or https://…blob…/container/prefix."),
+    ],
+    recipe: RecipeOption = None,
+    op: OpOption = None,
+    chunk_images: Annotated[
+        int | None, typer.Option(min=1, help="Images a task; default: by size, 2 to 10 minutes a task.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The run's name; default: the folder's.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end; exit 1 if an image failed.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would happen, and do nothing.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Upload a dataset and start a run: one task a chunk of images."""
+    from batchimg.order import Order
+
+    drawn_on = screen()
+    settings = settings_of(context, chunk_images=chunk_images)
+    order = Order.of(settings, dataset, recipe_of(recipe, op), name)
+    if plan and not order.is_url:
+        drawn_on.plan(order.plan_folder(), json)
+        return
+    with services(context, drawn_on, chunk_images=chunk_images) as connected:
+        if plan:
+            drawn_on.plan(order.plan_blobs(connected)[0], json)
+            return
+        _place(order, connected, drawn_on, (wait, json))
+
+
+def _place(order: "Order", connected: "Services", drawn_on: "Screen", flags: tuple[bool, bool]) -> None:
+    wait, json = flags
+    if connected.is_local:
+        drawn_on.tell("No Azure endpoint is configured: this runs on the local stack (`batchimg local status`).")
+    with drawn_on.progress():
+        submitted = order.place(connected, drawn_on.observe)
+    drawn_on.submitted(submitted, quiet=json and wait, json=json)
+    if wait:
+        _wait(connected, submitted.spec, drawn_on, json)
+
+
+def _wait(connected: "Services", spec: "RunSpec", drawn_on: "Screen", json: bool) -> None:
+    from batchimg.status import follow
+
+    final = drawn_on.watch(follow(connected, spec), json)
+    if not final.all_done:
+        raise typer.Exit(1)

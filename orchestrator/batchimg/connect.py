@@ -1,0 +1,97 @@
+"""Connect: the settings' endpoints, or the local stack where none is set; the URL is all that differs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batchimg.batch import Batch
+from batchimg.errors import ServiceError
+from batchimg.events import Observer, nobody
+from batchimg.settings import Settings
+from batchimg_worker.contract import INPUTS, OUTPUTS, RUNS
+from batchimg_worker.storage import BlobStore, Container
+
+if TYPE_CHECKING:
+    from batchimg.local.running import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a command talks to. ``storage_endpoint`` is what the tasks are told."""
+
+    batch: Batch
+    store: BlobStore
+    settings: Settings
+    is_local: bool
+
+    @property
+    def runs(self) -> Container:
+        """Where everything about runs lies that is not a picture."""
+        return self.store.container(RUNS)
+
+    @property
+    def outputs(self) -> Container:
+        """Where the pictures lie."""
+        return self.store.container(OUTPUTS)
+
+
+@contextmanager
+def connect(settings: Settings, observer: Observer = nobody) -> Iterator[Services]:
+    """The services that the settings name; the local stack is started where they name none."""
+    services = _local(settings, observer) if settings.is_local else _configured(settings)
+    try:
+        yield services
+    finally:
+        services.batch.close()
+        services.store.close()
+
+
+def _configured(settings: Settings) -> Services:
+    key, batch_key = settings.storage_key, settings.batch_key
+    batch_endpoint, storage_endpoint = settings.batch_endpoint or "", settings.storage_endpoint or ""
+    return Services(
+        batch=Batch(batch_endpoint, settings.batch_account, batch_key.get_secret_value() if batch_key else None),
+        store=BlobStore(storage_endpoint, key.get_secret_value() if key else None),
+        settings=settings,
+        is_local=False,
+    )
+
+
+def _local(settings: Settings, observer: Observer) -> Services:
+    from batchimg.local.start import start
+
+    stack = start(settings, observer)
+    return Services(
+        batch=Batch(stack.batch_endpoint, stack.batch_account, stack.batch_key),
+        store=BlobStore(stack.blob_endpoint, stack.storage_key),
+        settings=settings,
+        is_local=True,
+    )
+
+
+def check_pool(services: Services) -> None:
+    """Raise ServiceError where the pool that the settings name is missing."""
+    pool = services.settings.pool
+    if not services.batch.pool_exists(pool):
+        raise ServiceError(
+            f"there is no pool {pool!r} at {services.batch.endpoint}",
+            "`pulumi up` makes it; the setting `pool` names it.",
+            code="PoolNotFound",
+        )
+
+
+def prepare_stack(stack: "Stack", settings: Settings) -> None:
+    """Make the containers and the pool of the local stack, which Pulumi makes on Azure."""
+    import os
+
+    store = BlobStore(stack.blob_endpoint, stack.storage_key)
+    for name in (INPUTS, OUTPUTS, RUNS):
+        store.create_container(name)
+    store.close()
+    batch = Batch(stack.batch_endpoint, stack.batch_account, stack.batch_key)
+    if not batch.pool_exists(settings.pool):
+        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        nodes = settings.local_nodes or min(2, cpus)
+        batch.create_local_pool(settings.pool, nodes, settings.local_slots or max(1, cpus // nodes))
+    batch.close()

@@ -1,0 +1,191 @@
+"""The console: draws events, plans, runs and results. Progress goes to stderr, answers to stdout."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from batchimg import tables
+from batchimg.events import Event, Progressed, Told
+from batchimg.words import count, size
+
+if TYPE_CHECKING:
+    from batchimg.download import Downloaded
+    from batchimg.local.status import StackStatus
+    from batchimg.logs import TaskLog
+    from batchimg.plan import Plan
+    from batchimg.preview import Preview
+    from batchimg.status import RunStatus
+    from batchimg.submit import Submitted
+    from batchimg_worker.contract import RunSpec
+
+
+class Screen:
+    """One command's view of the terminal."""
+
+    def __init__(self) -> None:
+        self.out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        self.err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+        self._progress: Progress | None = None
+        self._bars: dict[str, TaskID] = {}
+
+    def say(self, text: str) -> None:
+        """An answer."""
+        self.out.print(text, markup=False)
+
+    def tell(self, text: str) -> None:
+        """A remark beside the answer."""
+        self.err.print(text, markup=False, style="dim")
+
+    @contextmanager
+    def progress(self) -> Iterator[None]:
+        """Bars for what `observe` is told; on a terminal alone."""
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}  {task.fields[more]}"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self.err, transient=True, disable=not self.err.is_terminal) as self._progress:
+            yield
+        self._progress = None
+        self._bars.clear()
+
+    def observe(self, event: Event) -> None:
+        """Draw an event; this is the observer that library code is given."""
+        if isinstance(event, Told):
+            self.tell(event.text)
+        elif isinstance(event, Progressed) and self._progress is not None:
+            if event.stage not in self._bars:
+                self._bars[event.stage] = self._progress.add_task(
+                    event.stage, unit=event.unit, more="", total=event.total
+                )
+            parts = [size(event.bytes)] if event.bytes else []
+            parts += [f"{event.skipped:,} there already"] if event.skipped else []
+            self._progress.update(
+                self._bars[event.stage], completed=event.done, total=event.total, more=", ".join(parts)
+            )
+
+    def plan(self, plan: "Plan", as_json: bool) -> None:
+        """What a submit would do."""
+        if as_json:
+            self._json(tables.plan_values(plan))
+        else:
+            self.out.print(tables.plan_table(plan))
+            self.say("Nothing was sent. The same command without --plan starts the run.")
+
+    def submitted(self, submitted: "Submitted", *, quiet: bool, json: bool) -> None:
+        """A run that is on its way, and what to type next."""
+        spec = submitted.spec
+        if quiet:
+            return
+        if json:
+            values = {"run": spec.run, "images": spec.images, "bytes": spec.bytes, "chunks": spec.chunks}
+            self._json(values | {"resumed": submitted.resumed, "ended": submitted.ended})
+            return
+        if submitted.ended:
+            self.say(f"Run {spec.run} of these images, this recipe and this name is done already.")
+        else:
+            again = " goes on" if submitted.resumed else " is on its way"
+            self.say(f"Run {spec.run}{again}: {count(spec.images, 'image')} in {count(spec.chunks, 'task')}.")
+        self.tell(f"  batchimg status {spec.run} --watch")
+        self.tell(f"  batchimg download {spec.run} --to results")
+        self.tell(f"  batchimg gallery {spec.run}")
+
+    def status(self, status: "RunStatus", as_json: bool) -> None:
+        """How far a run is."""
+        if as_json:
+            self._json(tables.status_values(status))
+        else:
+            self.out.print(tables.status_panel(status))
+
+    def watch(self, statuses: "Iterable[RunStatus]", as_json: bool) -> "RunStatus":
+        """Draw statuses as they come, until the run is over; the last one stays. JSON: one line each change."""
+        last: RunStatus | None = None
+        if as_json or not self.out.is_terminal:
+            for status in statuses:
+                if as_json and (
+                    last is None or (status.done, status.failed, status.state) != (last.done, last.failed, last.state)
+                ):
+                    self.out.print(json.dumps(tables.status_values(status)), markup=False, soft_wrap=True)
+                last = status
+        else:
+            with Live(console=self.out, auto_refresh=False) as live:
+                for status in statuses:
+                    live.update(tables.status_panel(status), refresh=True)
+                    last = status
+        if last is None:
+            raise ValueError("a run has at least one status")
+        if not as_json and not self.out.is_terminal:
+            self.out.print(tables.status_panel(last))
+        return last
+
+    def runs(self, specs: "list[RunSpec]", as_json: bool) -> None:
+        """All runs."""
+        if as_json:
+            self._json([spec.model_dump(mode="json", exclude={"recipe"}) for spec in specs])
+        elif specs:
+            self.out.print(tables.runs_table(specs))
+        else:
+            self.say("There are no runs yet. Start one: batchimg submit --dataset FOLDER")
+
+    def logs(self, logs: "Iterable[TaskLog]") -> None:
+        """What tasks printed, as it is."""
+        found = False
+        for log in logs:
+            found = True
+            if log.text.strip():
+                self.tell(f"── chunk {log.chunk}, {log.stream} (from {log.place})")
+                self.out.out(log.text.rstrip("\n"), highlight=False)
+        if not found:
+            self.tell("No task has printed anything yet.")
+
+    def downloaded(self, done: "Downloaded") -> None:
+        """What a download did."""
+        there = f", {done.skipped:,} of them were there already" if done.skipped else ""
+        self.say(f"{count(done.files, 'file')} ({size(done.bytes)}) in {done.folder}{there}.")
+        self.say(f"Records of all images: {done.results}")
+
+    def previewed(self, preview: "Preview") -> None:
+        """What a recipe made of one image."""
+        self.out.print(tables.preview_table(preview))
+
+    def operations(self, name: str | None, as_json: bool) -> None:
+        """Operations, measures and built-in recipes."""
+        if as_json:
+            self._json(tables.operation_values(name))
+        else:
+            for part in tables.operations_tables(name):
+                self.out.print(part)
+
+    def stack(self, stack: "StackStatus", as_json: bool) -> None:
+        """The local stack."""
+        if as_json:
+            self._json(tables.stack_values(stack))
+        else:
+            self.out.print(tables.stack_table(stack))
+
+    def _json(self, value: Any) -> None:
+        self.out.print(json.dumps(value, indent=2, default=_plain), markup=False, soft_wrap=True)
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return str(value)

@@ -1,0 +1,90 @@
+"""A dataset: the images of a folder or of a container, held as columns (some 150 bytes an image)."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batchimg_worker.contract import Source
+
+IMAGE_SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif", ".tga"),
+        *(".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".pbm", ".pgm", ".ppm", ".pnm"),
+    )
+)
+LONGEST_PATH = 800  # characters; a blob's name has 1,024, and ours puts the run and the variant before the path
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An image that cannot be sent: it stays behind, and the run's ledger says why."""
+
+    path: str
+    size: int
+    error_type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Images in the order of their paths. ``root`` is set for a folder, ``source`` for blobs.
+
+    ``label`` is what the user typed; ``digests`` holds 16 bytes of MD5 an image once they are known (zeros where
+    the service has none), and ``tags`` an ETag each for blobs.
+    """
+
+    label: str
+    name: str
+    root: Path | None
+    source: Source | None
+    paths: list[str]
+    sizes: array[int]
+    digests: bytes = b""
+    rejected: tuple[Rejected, ...] = ()
+    ignored: int = 0
+    hidden: int = 0
+    tags: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def bytes(self) -> int:
+        """The size of all images together."""
+        return sum(self.sizes)
+
+    def md5(self, index: int) -> str | None:
+        """The MD5 of one image in hexadecimal, None where it is not known."""
+        digest = self.digests[16 * index : 16 * index + 16]
+        return digest.hex() if any(digest) else None
+
+    def rows(self, chunk: range) -> Iterator[tuple[str, int, str | None]]:
+        """Path, size and MD5 of some images."""
+        for index in chunk:
+            yield self.paths[index], self.sizes[index], self.md5(index)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file's name says that it is an image."""
+    dot = name.rfind(".")
+    return dot > 0 and name[dot:].lower() in IMAGE_SUFFIXES
+
+
+def unusable_name(path: str) -> str | None:
+    """Why a path cannot be the name of a blob; None where it can."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "its name is not valid UTF-8; rename it"
+    if any(ord(character) < 32 or ord(character) == 127 for character in path):
+        return "its name has control characters; rename it"
+    if "\\" in path:
+        return "its name has a backslash, which blob storage takes for a slash; rename it"
+    if any(part in {"", ".", ".."} for part in path.split("/")):
+        return "its path has empty, '.' or '..' parts"
+    if len(path) > LONGEST_PATH:
+        return f"its path has {len(path)} characters, {LONGEST_PATH} is the most; put it into fewer folders"
+    return None

@@ -1,0 +1,52 @@
+"""Logs: what a task printed, from its node while that lives, else from blob storage."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from batchimg.connect import Services
+from batchimg.errors import ServiceError, UnknownRun
+from batchimg_worker.contract import RunSpec, log_path
+from batchimg_worker.errors import StorageError
+
+STREAMS = ("stdout.txt", "stderr.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLog:
+    """What one task printed on one stream. ``place`` says where it was found."""
+
+    chunk: int
+    stream: str
+    place: str
+    text: str
+
+
+def logs(services: Services, spec: RunSpec, chunk: int | None = None) -> Iterator[TaskLog]:
+    """The logs of one chunk, or of all; a task that has not begun has none."""
+    if chunk is not None and not 0 <= chunk < spec.chunks:
+        raise UnknownRun(f"run {spec.run} has no chunk {chunk}", f"Its chunks are 0 to {spec.chunks - 1}.")
+    for number in range(spec.chunks) if chunk is None else [chunk]:
+        for stream in STREAMS:
+            log = _from_node(services, spec.run, number, stream) or _from_blob(services, spec.run, number, stream)
+            if log is not None:
+                yield log
+
+
+def _from_node(services: Services, run: str, chunk: int, stream: str) -> TaskLog | None:
+    try:
+        content = services.batch.task_file(run, str(chunk), stream)
+    except ServiceError:
+        return None  # blob storage may know it all the same
+    if content is None:
+        return None
+    return TaskLog(chunk, stream, "the node", content.decode("utf-8", "replace"))
+
+
+def _from_blob(services: Services, run: str, chunk: int, stream: str) -> TaskLog | None:
+    try:
+        content = services.runs.read(log_path(run, chunk, stream))
+    except StorageError as error:
+        if error.code == "BlobNotFound":
+            return None
+        raise
+    return TaskLog(chunk, stream, "blob storage", content.decode("utf-8", "replace"))

@@ -1,0 +1,74 @@
+"""An order: what a user asked for, from the dataset's name to a run on its way."""
+
+from dataclasses import dataclass
+
+from batchimg.connect import Services, check_pool
+from batchimg.dataset import Dataset
+from batchimg.events import Observer, nobody
+from batchimg.plan import Plan, check_name, clean_name, make_plan
+from batchimg.scan import is_url, scan, scan_blobs, source_of
+from batchimg.settings import Settings
+from batchimg.submit import Submitted, submit
+from batchimg.upload import upload
+from batchimg_worker.contract import Limits, Source
+from batchimg_worker.recipe import Recipe
+from batchimg_worker.storage import BlobStore
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A dataset, a recipe, and how to cut and name the run."""
+
+    dataset: str
+    recipe: Recipe
+    limits: Limits
+    name: str | None
+    chunk_images: int | None
+
+    @staticmethod
+    def of(settings: Settings, dataset: str, recipe: Recipe, name: str | None = None) -> "Order":
+        """An order with the settings' limits. Raises SettingsError for a name that a run cannot have."""
+        return Order(
+            dataset=dataset,
+            recipe=recipe,
+            limits=Limits(max_megapixels=settings.max_megapixels, memory_mb=settings.memory_mb),
+            name=None if name is None else check_name(name),
+            chunk_images=settings.chunk_images,
+        )
+
+    @property
+    def is_url(self) -> bool:
+        """Whether the dataset lies in blob storage already."""
+        return is_url(self.dataset)
+
+    def plan_folder(self) -> Plan:
+        """The plan of a folder: nothing is sent and no file is opened."""
+        return self._plan(scan(self.dataset))
+
+    def plan_blobs(self, services: Services) -> tuple[Plan, Source]:
+        """The plan of a dataset in blob storage: its container is listed."""
+        source = source_of(self.dataset, services.store.endpoint)
+        store = services.store if source.account_url is None else BlobStore(source.account_url)
+        return self._plan(scan_blobs(self.dataset, source, store)), source
+
+    def place(self, services: Services, observer: Observer = nobody) -> Submitted:
+        """Upload what is missing and start the run, or go on with it."""
+        if self.is_url:
+            plan, source = self.plan_blobs(services)
+            check_pool(services)
+        else:
+            found = scan(self.dataset)
+            check_pool(services)
+            sent, source = upload(found, services.store, services.settings.upload_threads, observer)
+            plan = self._plan(sent)
+        return submit(plan, self.name or _default_name(plan.dataset), source, services, observer)
+
+    def _plan(self, dataset: Dataset) -> Plan:
+        return make_plan(dataset, self.recipe, self.limits, self.chunk_images)
+
+
+def _default_name(dataset: Dataset) -> str:
+    """The folder's or the container's name, without the hash that tells datasets apart."""
+    if dataset.root is not None:
+        return clean_name(dataset.root.resolve().name)
+    return clean_name(dataset.name.rsplit("-", 1)[0])

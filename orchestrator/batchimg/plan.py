@@ -1,0 +1,94 @@
+"""Plan: a dataset and a recipe, cut into chunks; values in, values out, nothing is sent."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from batchimg.chunk import split
+from batchimg.dataset import Dataset
+from batchimg.errors import SettingsError
+from batchimg_worker.contract import SCHEMA_VERSION, Limits, RunSpec, Source
+from batchimg_worker.recipe import Recipe
+from batchimg_worker.version import __version__
+
+LONGEST_NAME = 50  # a job's id has 64 characters; ours ends in a dash and the hash
+NAME = re.compile(rf"^[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST_NAME - 1}}}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a submit would do. ``chunks`` are ranges of the dataset's images."""
+
+    dataset: Dataset
+    recipe: Recipe
+    limits: Limits
+    chunks: list[range]
+
+    @property
+    def outputs(self) -> int:
+        """How many pictures the run writes, if every image can be done."""
+        return len(self.dataset) * len(self.recipe.variants)
+
+
+def make_plan(dataset: Dataset, recipe: Recipe, limits: Limits, chunk_images: int | None = None) -> Plan:
+    """Cut the dataset into chunks."""
+    return Plan(dataset, recipe, limits, split(dataset.sizes, chunk_images))
+
+
+def plan_hash(plan: Plan, source: Source) -> str:
+    """What makes a run another run: images with their checksums, chunks, recipe, limits and version."""
+    digest = hashlib.sha256()
+    header = (
+        SCHEMA_VERSION,
+        __version__,
+        source.model_dump_json(),
+        plan.recipe.hash,
+        plan.limits.model_dump_json(),
+    )
+    digest.update(repr(header).encode())
+    for chunk in plan.chunks:
+        digest.update(b"\0chunk\0")
+        for index in chunk:
+            path, size, md5 = plan.dataset.paths[index], plan.dataset.sizes[index], plan.dataset.md5(index)
+            tag = plan.dataset.tags[index] if plan.dataset.tags and md5 is None else ""
+            digest.update(f"{path}\0{size}\0{md5}\0{tag}\n".encode())
+    for rejected in plan.dataset.rejected:
+        digest.update(f"\0rejected\0{rejected.path}\n".encode())
+    return digest.hexdigest()
+
+
+def run_id(name: str, plan_digest: str) -> str:
+    """The run's id, which is the Batch job's id: it ends in the plan's hash."""
+    return f"{name}-{plan_digest[:10]}"
+
+
+def check_name(name: str) -> str:
+    """A name that a job's id may start with. Raises SettingsError with one that would do."""
+    if NAME.match(name):
+        return name
+    raise SettingsError(f"{name!r} cannot be a run's name", f"Letters, digits, - and _ can: --name {clean_name(name)}")
+
+
+def clean_name(text: str) -> str:
+    """The nearest name that a run may have."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-_")[:LONGEST_NAME].rstrip("-_") or "run"
+
+
+def spec_of(plan: Plan, name: str, source: Source, created: datetime) -> RunSpec:
+    """What is written down of a run before its first task exists."""
+    digest = plan_hash(plan, source)
+    return RunSpec(
+        run=run_id(name, digest),
+        plan_hash=digest,
+        dataset=plan.dataset.label,
+        created=created,
+        client_version=__version__,
+        source=source,
+        recipe=plan.recipe,
+        limits=plan.limits,
+        images=len(plan.dataset) + len(plan.dataset.rejected),
+        bytes=plan.dataset.bytes,
+        chunks=len(plan.chunks),
+        rejected=len(plan.dataset.rejected),
+    )

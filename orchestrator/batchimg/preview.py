@@ -1,0 +1,81 @@
+"""Preview: a recipe on one image, in this process, exactly as a node would do it."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchimg.errors import InputError, MachineError
+from batchimg.settings import Settings
+from batchimg_worker.contract import Limits, Measure
+from batchimg_worker.recipe import Recipe
+
+if TYPE_CHECKING:
+    from batchimg_worker.apply import EncodedVariant
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewPicture:
+    """One picture that was written; sizes in pixels and bytes."""
+
+    variant: str
+    file: Path
+    width: int
+    height: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a recipe made of one image."""
+
+    image: Path
+    width: int
+    height: int
+    pictures: tuple[PreviewPicture, ...]
+    measures: dict[str, Measure]
+    notes: tuple[str, ...]
+    seconds: float
+
+
+def preview(image: Path, recipe: Recipe, settings: Settings, to: Path | None = None) -> Preview:
+    """Run a recipe on an image file and write its pictures to ``to`` (default: ``preview-STEM`` in this folder).
+
+    Raises InputError where the file cannot be read, ImageError where it is no image that can be done.
+    """
+    from batchimg_worker.apply import process
+    from batchimg_worker.codec import output_name
+    from batchimg_worker.memory import image_limits
+
+    try:
+        content = image.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {str(image)!r}: {error.strerror}", "Give the path of an image file.") from None
+    folder = to or Path(f"preview-{image.stem}")
+    limits = image_limits(Limits(max_megapixels=settings.max_megapixels, memory_mb=settings.memory_mb))
+    began = time.perf_counter()
+    processed = process(content, recipe, limits)
+    notes, pictures = processed.notes, []
+    for variant in processed.outputs:
+        notes += tuple(note for note in variant.encoded.notes if note not in notes)
+        name = output_name(image.name, variant.encoded.format, variant.encoded.format)
+        pictures.append(_write(variant, folder / variant.variant / name))
+    return Preview(
+        image=image,
+        width=processed.width,
+        height=processed.height,
+        pictures=tuple(pictures),
+        measures={name: dict(numbers) for name, numbers in processed.measures.items()},
+        notes=notes,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _write(variant: "EncodedVariant", file: Path) -> PreviewPicture:
+    content = variant.encoded.data
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    except OSError as error:
+        raise MachineError(f"cannot write {str(file)!r}: {error.strerror}", "Give another folder with --to.") from None
+    return PreviewPicture(variant.variant, file, variant.width, variant.height, len(content))

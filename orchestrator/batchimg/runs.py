@@ -1,0 +1,78 @@
+"""Runs: find them, list them, cancel them, delete them. Blob storage is the only register."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from batchimg.connect import Services
+from batchimg.errors import UnknownRun
+from batchimg.events import Observer, Progressed, nobody
+from batchimg.parallel import in_parallel
+from batchimg_worker.contract import RunSpec, parse, run_path
+from batchimg_worker.errors import StorageError
+from batchimg_worker.storage import Container
+
+READERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a deletion took away."""
+
+    blobs: int
+
+
+def all_runs(services: Services) -> list[RunSpec]:
+    """Every run, the latest first."""
+
+    def read(name: str) -> RunSpec | None:
+        try:
+            return parse(RunSpec, services.runs.read(run_path(name)), run_path(name))
+        except StorageError as error:
+            if error.code == "BlobNotFound":  # being deleted, or interrupted before it began
+                return None
+            raise
+
+    specs = [spec for spec in in_parallel(read, services.runs.folders(), READERS) if spec is not None]
+    return sorted(specs, key=lambda spec: spec.created, reverse=True)
+
+
+def find_run(services: Services, wanted: str | None) -> RunSpec:
+    """A run by its id, by the beginning of it, or the latest one. Raises UnknownRun."""
+    if wanted is not None and "/" not in wanted and services.runs.stat(run_path(wanted)) is not None:
+        return parse(RunSpec, services.runs.read(run_path(wanted)), run_path(wanted))
+    specs = all_runs(services)
+    if not specs:
+        raise UnknownRun("there are no runs yet", "Start one: batchimg submit --dataset FOLDER")
+    if wanted is None:
+        return specs[0]
+    matching = [spec for spec in specs if spec.run.startswith(wanted)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        names = ", ".join(spec.run for spec in matching[:5])
+        raise UnknownRun(f"{wanted!r} is the beginning of {len(matching)} runs: {names}", "Give more of the name.")
+    raise UnknownRun(f"there is no run {wanted!r}", f"`batchimg runs` lists them; the latest is {specs[0].run}.")
+
+
+def cancel(services: Services, run: str) -> bool:
+    """End a run's tasks; what is done stays. False where it had ended."""
+    return services.batch.terminate(run)
+
+
+def delete(services: Services, run: str, observer: Observer = nobody) -> Deleted:
+    """Delete a run: its job, its pictures and its records. The originals stay."""
+    services.batch.delete_job(run)
+    gone = 0
+    for removed in in_parallel(lambda item: item[0].delete(item[1]), _blobs(services, run), READERS):
+        gone += removed
+        observer(Progressed("delete", gone, None, unit="blobs"))
+    # The run's own description goes last: an interrupted deletion can be taken up again.
+    gone += services.runs.delete(run_path(run))
+    return Deleted(gone)
+
+
+def _blobs(services: Services, run: str) -> Iterator[tuple[Container, str]]:
+    for container in (services.outputs, services.runs):
+        for blob in container.list(f"{run}/"):
+            if blob.path != run_path(run):
+                yield container, blob.path

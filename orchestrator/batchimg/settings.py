@@ -1,0 +1,129 @@
+"""Every setting, read once: flags, then environment (`BATCHIMG_*`), then `batchimg.toml`, then defaults."""
+
+import difflib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from batchimg.errors import SettingsError
+
+SETTINGS_FILE = "batchimg.toml"
+PREFIX = "BATCHIMG_"
+# Environment variables of ours that are no settings: where the local stack lives, and the tests' switch.
+OTHER_VARIABLES = {"HOME", "CACHE_DIR", "LIVE", "DEBUG", "CONFIG"}
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """What a user may set. With neither endpoint set, the local stack is used."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    batch_endpoint: str | None = Field(None, description="https://ACCOUNT.REGION.batch.azure.com")
+    batch_key: SecretStr | None = Field(None, description="for an emulator on loopback only")
+    batch_account: str | None = Field(None, description="the account that batch_key belongs to")
+    storage_endpoint: str | None = Field(None, description="https://ACCOUNT.blob.core.windows.net")
+    storage_key: SecretStr | None = Field(None, description="for Azurite on loopback only")
+    pool: str = Field("batchimg", description="the pool that runs the tasks")
+    worker_command: str = Field("batchimg-worker", description="what starts the worker on a node")
+    chunk_images: int | None = Field(None, ge=1, description="images a task; default: by size, 2 to 10 minutes a task")
+    max_megapixels: float = Field(200.0, gt=0, description="a larger image is refused before it is decoded")
+    memory_mb: int = Field(2048, ge=256, description="memory that one task may use; a larger image is refused")
+    task_retries: int = Field(2, ge=0, le=100, description="how often a failed task is tried again")
+    upload_threads: int = Field(16, ge=1, le=256, description="files sent at a time")
+    download_threads: int = Field(16, ge=1, le=256, description="files fetched at a time")
+    local_idle_minutes: float = Field(30.0, gt=0, description="the local stack ends after so long without work")
+    local_nodes: int | None = Field(
+        None, ge=1, le=64, description="nodes of the local pool; default: 2, or 1 on one CPU"
+    )
+    local_slots: int | None = Field(
+        None, ge=1, le=256, description="tasks at a time on a local node; default: CPUs over nodes"
+    )
+    local_blob_port: Port | None = Field(None, description="default: a free one, the same again next time")
+    local_queue_port: Port | None = Field(None, description="default: a free one, the same again next time")
+    local_batch_port: Port | None = Field(None, description="default: a free one, the same again next time")
+
+    _file: ClassVar[Path | None] = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags before environment before file; no `.env`, no folder of secrets."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, cls._file)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether no Azure account is configured."""
+        return self.batch_endpoint is None and self.storage_endpoint is None
+
+
+def load_settings(file: Path | None = None, **flags: object) -> Settings:
+    """Read the settings; a flag that is None was not given.
+
+    ``file`` is the user's own choice and must exist; without it `batchimg.toml` of this folder is read if it is
+    there. Raises SettingsError, naming the setting, its value and the nearest one that exists.
+    """
+    path = _settings_file(file)
+    _refuse_unknown((name[len(PREFIX) :] for name in os.environ if name.startswith(PREFIX)), PREFIX, OTHER_VARIABLES)
+    given = {name: value for name, value in flags.items() if value is not None}
+    bound = type("Settings", (Settings,), {"_file": path, "__module__": __name__})
+    try:
+        settings: Settings = bound(**given)
+    except ValidationError as error:
+        raise _translated(error, path) from None
+    except ValueError as error:
+        raise SettingsError(f"{path} is not TOML: {error}", "Mend the line, or remove the file.") from None
+    if (settings.batch_endpoint is None) != (settings.storage_endpoint is None):
+        missing = "batch_endpoint" if settings.batch_endpoint is None else "storage_endpoint"
+        raise SettingsError(
+            f"{missing} is not set, but the other endpoint is",
+            f"Set {PREFIX}{missing.upper()} as well, or neither of them to use the local stack.",
+        )
+    return settings
+
+
+def _settings_file(file: Path | None) -> Path | None:
+    chosen = file or (Path(os.environ["BATCHIMG_CONFIG"]) if os.environ.get("BATCHIMG_CONFIG") else None)
+    if chosen is not None:
+        if not chosen.is_file():
+            raise SettingsError(f"no settings file {str(chosen)!r}", "Give the path of an existing batchimg.toml.")
+        return chosen
+    here = Path(SETTINGS_FILE)
+    return here if here.is_file() else None
+
+
+def _refuse_unknown(names: Iterable[str], prefix: str, others: set[str]) -> None:
+    known = {name.upper() for name in Settings.model_fields} | others
+    for name in names:
+        if name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), sorted(known), n=1)
+            hint = f"Did you mean {prefix}{near[0]}?" if near else "docs/settings.md lists all settings."
+            raise SettingsError(f"unknown setting {prefix}{name} in the environment", hint)
+
+
+def _translated(error: ValidationError, path: Path | None) -> SettingsError:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, list(Settings.model_fields), n=1)
+        hint = f"Did you mean {near[0]}?" if near else "docs/settings.md lists all settings."
+        return SettingsError(f"unknown setting {name!r} in {path}", hint)
+    value = "" if "key" in name else f" {first.get('input')!r}"
+    return SettingsError(f"setting {name}{value}: {first['msg']}", "docs/settings.md lists all settings.")

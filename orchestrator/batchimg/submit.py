@@ -1,0 +1,111 @@
+"""Submit: write down the run, send its manifests, make the job and its tasks. Every step can be done twice."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from batchimg.batch import JobSpec, TaskSpec
+from batchimg.connect import Services
+from batchimg.errors import InputError
+from batchimg.events import Observer, Progressed, nobody
+from batchimg.parallel import in_parallel
+from batchimg.plan import Plan, spec_of
+from batchimg_worker.contract import (
+    ImageEntry,
+    ImageResult,
+    ManifestHeader,
+    RunSpec,
+    Source,
+    dump,
+    manifest_path,
+    parse,
+    run_path,
+)
+
+REJECTED = "rejected.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A run that is on its way. ``resumed`` if it was there before, ``ended`` if it has nothing left to do."""
+
+    spec: RunSpec
+    resumed: bool
+    ended: bool
+
+
+def submit(plan: Plan, name: str, source: Source, services: Services, observer: Observer = nobody) -> Submitted:
+    """Start a run, or go on with the same one.
+
+    The run's id ends in a hash of its plan, so the same command finds its own run again: it continues where it
+    was interrupted, and does nothing where all is done.
+    """
+    spec = spec_of(plan, name, source, datetime.now(UTC))
+    known = _existing(services, spec.run)
+    job = services.batch.job(spec.run)
+    if known is not None and job is not None and job.state in {"completed", "terminating", "deleting"}:
+        return _ended(services, known)
+    if known is None:
+        _write_rejected(plan, spec, services)
+        services.runs.write(run_path(spec.run), dump(spec))
+    _write_manifests(plan, spec, services, observer)
+    if not plan.chunks:
+        return Submitted(known or spec, resumed=known is not None, ended=True)
+    settings = services.settings
+    environment = {"BATCHIMG_STORAGE_ENDPOINT": services.store.endpoint}
+    services.batch.create_job(JobSpec(spec.run, settings.pool, environment, settings.task_retries))
+    added = 0
+    for count in services.batch.add_tasks(spec.run, _tasks(spec.run, len(plan.chunks), settings.worker_command)):
+        added += count
+        observer(Progressed("submit", added, len(plan.chunks), unit="tasks"))
+    services.batch.finish_adding(spec.run)
+    return Submitted(known or spec, resumed=known is not None, ended=False)
+
+
+def _existing(services: Services, run: str) -> RunSpec | None:
+    if services.runs.stat(run_path(run)) is None:
+        return None
+    return parse(RunSpec, services.runs.read(run_path(run)), run_path(run))
+
+
+def _ended(services: Services, spec: RunSpec) -> Submitted:
+    results = sum(1 for _ in services.runs.list(f"{spec.run}/results/"))
+    missing = spec.chunks - results
+    if missing > 0:
+        raise InputError(
+            f"run {spec.run} has ended, and {missing} of its {spec.chunks} chunks are not done",
+            f"Start it under another name (--name), or `batchimg delete {spec.run}` first.",
+        )
+    return Submitted(spec, resumed=True, ended=True)
+
+
+def _tasks(run: str, chunks: int, command: str) -> list[TaskSpec]:
+    return [TaskSpec(str(chunk), f"{command} --run {run} --chunk {chunk}") for chunk in range(chunks)]
+
+
+def _write_manifests(plan: Plan, spec: RunSpec, services: Services, observer: Observer) -> None:
+    def write(number: int) -> int:
+        services.runs.write(manifest_path(spec.run, number), b"\n".join(_manifest(plan, spec.run, number)) + b"\n")
+        return number
+
+    for done, _ in enumerate(in_parallel(write, range(len(plan.chunks)), services.settings.upload_threads), start=1):
+        observer(Progressed("manifests", done, len(plan.chunks), unit="chunks"))
+
+
+def _manifest(plan: Plan, run: str, number: int) -> Iterator[bytes]:
+    chunk = plan.chunks[number]
+    size = sum(plan.dataset.sizes[chunk.start : chunk.stop])
+    yield dump(ManifestHeader(run=run, chunk=number, images=len(chunk), bytes=size))
+    for path, size_, md5 in plan.dataset.rows(chunk):
+        yield dump(ImageEntry(path=path, size=size_, md5=md5))
+
+
+def _write_rejected(plan: Plan, spec: RunSpec, services: Services) -> None:
+    """Images that stayed behind have a record too: every input of a run has exactly one."""
+    if not plan.dataset.rejected:
+        return
+    records = [
+        dump(ImageResult(path=one.path, size=one.size, status="failed", error_type=one.error_type, message=one.message))
+        for one in plan.dataset.rejected
+    ]
+    services.runs.write(f"{spec.run}/{REJECTED}", b"\n".join(records) + b"\n")

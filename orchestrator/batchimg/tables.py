@@ -1,0 +1,223 @@
+"""What the console shows, as tables for people and as plain values for machines."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from batchimg.words import count, duration, size
+
+if TYPE_CHECKING:
+    from batchimg.local.status import StackStatus
+    from batchimg.plan import Plan
+    from batchimg.preview import Preview
+    from batchimg.status import RunStatus
+    from batchimg_worker.contract import RunSpec
+
+STATE_STYLES = {
+    "completed": "green",
+    "running": "cyan",
+    "submitting": "cyan",
+    "cancelled": "yellow",
+    "failed": "red",
+}
+MOST_REJECTED = 10
+
+
+def facts(*rows: tuple[str, object]) -> Table:
+    """Names and values, one a line, without frames."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, value if isinstance(value, Text | ProgressBar) else Text(str(value)))
+    return table
+
+
+def plan_values(plan: "Plan") -> dict[str, Any]:
+    """A plan for machines."""
+    return {
+        "dataset": plan.dataset.label,
+        "images": len(plan.dataset),
+        "bytes": plan.dataset.bytes,
+        "chunks": len(plan.chunks),
+        "tasks": len(plan.chunks),
+        "outputs": plan.outputs,
+        "variants": [variant.name for variant in plan.recipe.variants],
+        "largest_chunk": max((len(chunk) for chunk in plan.chunks), default=0),
+        "rejected": [asdict(one) for one in plan.dataset.rejected],
+        "ignored": plan.dataset.ignored + plan.dataset.hidden,
+    }
+
+
+def plan_table(plan: "Plan") -> RenderableType:
+    """A plan for people."""
+    dataset = plan.dataset
+    largest = max((len(chunk) for chunk in plan.chunks), default=0)
+    rows: list[tuple[str, object]] = [
+        ("Dataset", dataset.label),
+        ("Images", f"{len(dataset):,} ({size(dataset.bytes)})"),
+        ("Chunks", f"{len(plan.chunks):,}, up to {count(largest, 'image')} each; one task a chunk"),
+        ("Tasks", f"{len(plan.chunks):,}"),
+        ("Variants", ", ".join(variant.name for variant in plan.recipe.variants) or "none"),
+        ("Pictures", f"{plan.outputs:,}"),
+    ]
+    if dataset.ignored or dataset.hidden:
+        rows.append(("Left alone", f"{dataset.ignored:,} other files, {dataset.hidden:,} hidden"))
+    rows += [("Cannot be sent", f"{one.path}: {one.message}") for one in dataset.rejected[:MOST_REJECTED]]
+    if len(dataset.rejected) > MOST_REJECTED:
+        rows.append(("", f"and {len(dataset.rejected) - MOST_REJECTED:,} more that cannot be sent"))
+    return facts(*rows)
+
+
+def status_values(status: "RunStatus") -> dict[str, Any]:
+    """A status for machines: times in ISO 8601, durations in seconds, sizes in bytes."""
+    values = asdict(status)
+    for name in ("created", "started", "ended"):
+        values[name] = values[name].isoformat() if values[name] else None
+    values["total"] = values["images"]
+    return values
+
+
+def status_panel(status: "RunStatus") -> RenderableType:
+    """A status for people."""
+    processed = status.done + status.failed
+    done = Text(f"{status.done:,} done")
+    done.append(f", {status.failed:,} failed", "red" if status.failed else "dim")
+    if status.lost:
+        done.append(f", {status.lost:,} not reached", "red")
+    done.append(f" of {status.images:,}", "bold")
+    bar = ProgressBar(total=max(status.images, 1), completed=processed, width=50)
+    parts: list[RenderableType] = [facts(("Images", done), ("", bar), *_status_rows(status))]
+    parts += [Text(line, "red") for line in _failures(status)]
+    if status.note:
+        parts.append(Text(status.note, "yellow"))
+    style = STATE_STYLES[status.state]
+    return Panel(Group(*parts), title=f"[bold]{status.run}[/] [{style}]{status.state}[/]", title_align="left", width=78)
+
+
+def _status_rows(status: "RunStatus") -> Iterator[tuple[str, object]]:
+    chunks = status.chunks
+    failed = f", {chunks.failed:,} failed" if chunks.failed else ""
+    yield "Chunks", f"{chunks.done:,} done, {chunks.running:,} running{failed} of {chunks.total:,}"
+    yield "Bytes", f"{size(status.bytes_in)} in, {size(status.bytes_out)} out"
+    rate = f"{status.images_per_second:,.1f} images/s" if status.images_per_second else "not known yet"
+    if status.eta_seconds is not None:
+        rate += f", about {duration(status.eta_seconds)} to go"
+    yield "Speed", rate
+    if status.started and status.ended:
+        yield "Took", duration((status.ended - status.started).total_seconds())
+    if not status.is_over:
+        yield "Nodes", ", ".join(f"{number} {state}" for state, number in status.nodes.items()) or "none"
+
+
+def _failures(status: "RunStatus") -> Iterator[str]:
+    for task in status.failed_tasks[:5]:
+        code = "" if task.exit_code is None else f" (exit code {task.exit_code})"
+        yield f"chunk {task.id} failed{code}: batchimg logs {status.run} --chunk {task.id}"
+    if status.is_over and status.failed:
+        yield f"{count(status.failed, 'image')} failed; the reasons: batchimg gallery {status.run}"
+
+
+def runs_table(specs: "list[RunSpec]") -> Table:
+    """All runs for people."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("Run", "Started", "Dataset"):
+        table.add_column(name, overflow="fold")
+    for name in ("Images", "Bytes", "Chunks"):
+        table.add_column(name, justify="right")
+    for spec in specs:
+        started = spec.created.astimezone().strftime("%Y-%m-%d %H:%M")
+        numbers = (f"{spec.images:,}", size(spec.bytes), f"{spec.chunks:,}")
+        table.add_row(Text(spec.run), started, Text(spec.dataset), *numbers)
+    return table
+
+
+def preview_table(preview: "Preview") -> RenderableType:
+    """A preview for people."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("Variant")
+    table.add_column("Size", justify="right")
+    table.add_column("Bytes", justify="right")
+    table.add_column("File", overflow="fold")
+    for one in preview.pictures:
+        table.add_row(Text(one.variant), f"{one.width} x {one.height}", size(one.bytes), Text(str(one.file)))
+    rows: list[tuple[str, object]] = [("Image", f"{preview.image} ({preview.width} x {preview.height})")]
+    rows += [("Note", note) for note in preview.notes]
+    rows += [(name, value) for name, value in preview.measures.items()]
+    return Group(facts(*rows), table, Text(f"{preview.seconds:.2f} s", "dim"))
+
+
+def operation_values(name: str | None) -> dict[str, Any]:
+    """Operations and measures for machines: help and JSON Schema of each."""
+    from batchimg_worker.operations import MEASURES, OPERATIONS
+
+    registries = (("operations", OPERATIONS), ("measures", MEASURES))
+    values: dict[str, Any] = {
+        kind: {
+            one: {"help": r.get(one).help, "schema": r.get(one).schema()} for one in r.names() if name in (None, one)
+        }
+        for kind, r in registries
+    }
+    if name is not None and not any(values.values()):
+        OPERATIONS.get(name)
+    return values
+
+
+def operations_tables(name: str | None) -> Iterator[RenderableType]:
+    """Operations, measures and recipes for people."""
+    from batchimg_worker.operations import MEASURES, OPERATIONS
+    from batchimg_worker.recipe import builtin_recipes
+
+    if name is not None and name not in OPERATIONS and name not in MEASURES:
+        OPERATIONS.get(name)
+    for title, registry in (("Operation", OPERATIONS), ("Measure", MEASURES)):
+        names = [one for one in registry.names() if name in (None, one)]
+        if not names:
+            continue
+        table = Table(box=box.SIMPLE_HEAD)
+        for column in (title, "Parameter", "Default", "Help"):
+            table.add_column(column, overflow="fold")
+        for one in names:
+            operation = registry.get(one)
+            table.add_row(Text(one, "bold"), "", "", Text(operation.help))
+            for parameter in operation.parameters:
+                default = (
+                    "required" if parameter.required else "" if parameter.default is None else str(parameter.default)
+                )
+                table.add_row("", Text(parameter.name), Text(default), Text(parameter.help))
+        yield table
+    if name is None:
+        yield Text(f"Built-in recipes: {', '.join(builtin_recipes())}")
+
+
+def stack_values(stack: "StackStatus") -> dict[str, Any]:
+    """The local stack for machines. The keys are in it: they are the user's own, for loopback alone."""
+    return asdict(stack) | {"running": stack.stack is not None}
+
+
+def stack_table(stack: "StackStatus") -> RenderableType:
+    """The local stack for people."""
+    if stack.stack is None:
+        rows: list[tuple[str, object]] = [("Local stack", Text(f"not running: {stack.reason}", "yellow"))]
+    else:
+        running = stack.stack
+        rows = [
+            ("Local stack", Text(f"running for {duration(stack.uptime_seconds)}", "green")),
+            ("Blobs", running.blob_endpoint),
+            ("Queues", running.queue_endpoint),
+            ("Batch", f"{running.batch_endpoint} (account {running.batch_account})"),
+        ]
+    for service in stack.services:
+        state = f"pid {service.pid}, {size(service.memory_bytes)}" if service.alive else "not running"
+        again = f", started again {count(service.restarts, 'time')}" if service.restarts else ""
+        rows.append((f"  {service.name}", f"{state}{again}; log {service.log} ({size(service.log_bytes)})"))
+    rows.append(("Stored", f"{stack.data_folder} ({size(stack.data_bytes)})"))
+    rows.append(("Logs", f"{stack.log_folder} ({size(stack.log_bytes)})"))
+    return facts(*rows)

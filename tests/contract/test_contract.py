@@ -1,0 +1,71 @@
+"""The contract's documents, held against golden files that are added, never edited."""
+
+from pathlib import Path
+
+import pytest
+
+from batchimg_worker import contract
+from batchimg_worker.contract import (
+    Heartbeat,
+    ImageEntry,
+    ImageResult,
+    ManifestHeader,
+    ResultHeader,
+    RunSpec,
+    dump,
+    parse,
+    parse_lines,
+)
+from batchimg_worker.errors import ContractError, ContractVersionError
+
+GOLDEN = Path(__file__).parent / "golden"
+SINGLE = {"run-v1.json": RunSpec, "heartbeat-v1.json": Heartbeat}
+LINES = {"manifest-v1.jsonl": (ManifestHeader, ImageEntry), "result-v1.jsonl": (ResultHeader, ImageResult)}
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_a_golden_document_is_read_and_written_back_as_it_was(name):
+    content = (GOLDEN / name).read_bytes().rstrip(b"\n")
+    assert dump(parse(SINGLE[name], content, name)) == content
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_golden_lines_are_read_and_written_back_as_they_were(name):
+    header, record = LINES[name]
+    first, *rest = (GOLDEN / name).read_bytes().splitlines()
+    assert dump(parse(header, first, name)) == first
+    assert [dump(one) for one in parse_lines(record, iter(rest), name)] == rest
+    assert rest
+
+
+@pytest.mark.parametrize("kind", [RunSpec, ManifestHeader, ResultHeader, Heartbeat])
+def test_a_version_that_nobody_knows_is_refused_as_such(kind):
+    with pytest.raises(ContractVersionError, match="schema_version 2, this batchimg 1"):
+        parse(kind, '{"schema_version": 2, "anything": "else"}', "somewhere")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"run": "x"}', '{"schema_version": null}'])
+def test_what_is_no_document_is_an_error_that_names_its_place(text):
+    with pytest.raises(ContractError, match=r"runs/x/run\.json"):
+        parse(RunSpec, text, "runs/x/run.json")
+
+
+def test_an_unknown_field_is_refused():
+    lines = [b'{"path":"a","size":1}', b'{"path":"b","size":1,"colour":"red"}']
+    with pytest.raises(ContractError, match="line 3: colour"):
+        list(parse_lines(ImageEntry, iter(lines), "m"))
+
+
+@pytest.mark.parametrize(
+    "entry", ['{"path":"","size":1}', '{"path":"a","size":-1}', '{"path":"a","size":1,"md5":"zz"}']
+)
+def test_an_entry_that_cannot_be_is_refused(entry):
+    with pytest.raises(ContractError):
+        parse(ImageEntry, entry, "m")
+
+
+def test_places_are_those_of_the_documentation():
+    assert contract.manifest_path("r", 42) == "r/manifests/00042.jsonl"
+    assert contract.result_path("r", 42) == "r/results/00042.jsonl"
+    assert contract.heartbeat_path("r", 42) == "r/heartbeats/00042"
+    assert contract.output_path("r", "rotate-30", "a/b.jpg") == "r/rotate-30/a/b.jpg"

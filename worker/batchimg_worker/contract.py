@@ -1,0 +1,235 @@
+"""The contract between laptop and node: what lies in blob storage for a run, and where.
+
+The worker owns it, because it consumes it. Every document starts with ``schema_version``; a reader that meets
+a version it does not know stops with `ContractVersionError` before it touches a pixel. Golden files under
+``tests/contract`` are added, never edited.
+
+=================================  =========================================================
+``runs/<run>/run.json``            `RunSpec`
+``runs/<run>/manifests/00042``     `ManifestHeader`, then one `ImageEntry` a line
+``runs/<run>/results/00042``       `ResultHeader`, then one `ImageResult` a line
+``runs/<run>/heartbeats/00042``    `Heartbeat`, also as metadata of the blob
+``runs/<run>/logs/00042/NAME``     the last part of the task's stdout.txt and stderr.txt
+``outputs/<run>/<variant>/<path>`` the pictures
+=================================  =========================================================
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from batchimg_worker.errors import ContractError, ContractVersionError
+from batchimg_worker.recipe import Recipe
+
+SCHEMA_VERSION: Final = 1
+INPUTS = "inputs"
+OUTPUTS = "outputs"
+RUNS = "runs"
+HEARTBEAT_METADATA = "heartbeat"  # the metadata of heartbeats and results: a listing shows them all at once
+
+Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class Document(BaseModel):
+    """A value of the contract: frozen, and without a field that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Limits(Document):
+    """What one task may use; an image beyond it is recorded as failed."""
+
+    max_megapixels: Annotated[float, Field(gt=0)] = 200.0
+    memory_mb: Annotated[int, Field(ge=256)] = 2048
+
+
+class Source(Document):
+    """Where the originals lie. ``account_url`` is None for the run's own storage account."""
+
+    container: str
+    prefix: str
+    account_url: str | None = None
+
+
+class RunSpec(Document):
+    """A run: what a task has to know, and what a person wants to read about it later."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run: str
+    plan_hash: str
+    dataset: str
+    created: datetime
+    client_version: str
+    source: Source
+    recipe: Recipe
+    limits: Limits
+    images: Count
+    bytes: Count
+    chunks: Count
+    rejected: Count
+
+
+class ManifestHeader(Document):
+    """The first line of a manifest."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run: str
+    chunk: Count
+    images: Count
+    bytes: Count
+
+
+class ImageEntry(Document):
+    """One image of a chunk; ``path`` is relative to the source's prefix, with forward slashes."""
+
+    path: Annotated[str, Field(min_length=1)]
+    size: Count
+    md5: Md5 | None = None
+
+
+class Output(Document):
+    """One picture that was written, below ``outputs/<run>/<variant>/``."""
+
+    variant: str
+    path: str
+    size: Count
+    md5: Md5
+    width: Count
+    height: Count
+
+
+class StageSeconds(Document):
+    """Where an image's time went, in seconds; waiting for a turn is not counted."""
+
+    fetch: Seconds = 0.0
+    decode: Seconds = 0.0
+    compute: Seconds = 0.0
+    encode: Seconds = 0.0
+    put: Seconds = 0.0
+
+
+Measure = float | int | str | None | list[float] | dict[str, float | int | str | None]
+
+
+class ImageResult(Document):
+    """The final record of one image in one run. A failed one has ``error_type`` and ``message``."""
+
+    path: str
+    size: Count
+    md5: Md5 | None = None
+    status: Literal["done", "failed"]
+    error_type: str | None = None
+    message: str | None = None
+    width: Count | None = None
+    height: Count | None = None
+    outputs: tuple[Output, ...] = ()
+    measures: dict[str, Measure] = {}
+    notes: tuple[str, ...] = ()
+    seconds: StageSeconds = StageSeconds()
+
+
+class ResultHeader(Document):
+    """The first line of a result."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run: str
+    chunk: Count
+    worker_version: str
+    node: str
+    started: datetime
+    finished: datetime
+    done: Count
+    failed: Count
+    bytes_in: Count
+    bytes_out: Count
+    peak_memory_bytes: Count
+
+
+class Heartbeat(Document):
+    """How far a task is. The last one, after the result, has ``state`` finished."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    chunk: Count
+    state: Literal["running", "finished", "stopped"]
+    done: Count
+    failed: Count
+    total: Count
+    bytes_in: Count
+    bytes_out: Count
+    node: str
+    started: datetime
+    updated: datetime
+
+
+D = TypeVar("D", bound=Document)
+
+
+def parse(kind: type[D], text: str | bytes, source: str) -> D:
+    """Read one document; ``source`` names it in errors.
+
+    Raises ContractVersionError for a version that is not ours, ContractError for anything else that is wrong.
+    """
+    try:
+        value: Any = json.loads(text)
+    except ValueError as error:
+        raise ContractError(f"{source} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ContractError(f"{source} is not a JSON object")
+    if "schema_version" in kind.model_fields and value.get("schema_version") != SCHEMA_VERSION:
+        raise ContractVersionError(
+            f"{source} has schema_version {value.get('schema_version')!r}, this batchimg {SCHEMA_VERSION}",
+            "Use the same version of batchimg on the laptop and on the nodes.",
+        )
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ContractError(f"{source}: {where}: {first['msg']}") from None
+
+
+def parse_lines(kind: type[D], lines: Iterator[bytes], source: str) -> Iterator[D]:
+    """Read one document a line, as they come."""
+    for number, line in enumerate(lines, start=2):
+        if line.strip():
+            yield parse(kind, line, f"{source}, line {number}")
+
+
+def dump(document: Document) -> bytes:
+    """One document as one line of JSON, without what is at its default of None."""
+    return document.model_dump_json(exclude_none=True).encode()
+
+
+def run_path(run: str) -> str:
+    """Where `RunSpec` lies, in the container of runs."""
+    return f"{run}/run.json"
+
+
+def manifest_path(run: str, chunk: int) -> str:
+    """Where a chunk's manifest lies, in the container of runs."""
+    return f"{run}/manifests/{chunk:05d}.jsonl"
+
+
+def result_path(run: str, chunk: int) -> str:
+    """Where a chunk's result lies, in the container of runs. The chunk is done if and only if it exists."""
+    return f"{run}/results/{chunk:05d}.jsonl"
+
+
+def heartbeat_path(run: str, chunk: int) -> str:
+    """Where a chunk's heartbeat lies, in the container of runs."""
+    return f"{run}/heartbeats/{chunk:05d}"
+
+
+def log_path(run: str, chunk: int, name: str) -> str:
+    """Where what a task printed lies, in the container of runs; ``name`` is stdout.txt or stderr.txt."""
+    return f"{run}/logs/{chunk:05d}/{name}"
+
+
+def output_path(run: str, variant: str, path: str) -> str:
+    """Where one picture lies, in the container of outputs."""
+    return f"{run}/{variant}/{path}"

@@ -1,0 +1,167 @@
+"""Readers: from the bytes of one kind of file to an array. `batchimg_worker.codec` lists what is decided here."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from typing import Any
+
+import imagecodecs
+import imageio.v3 as iio
+import numpy as np
+import tifffile
+from PIL import Image as PillowImage
+
+from batchimg_worker.errors import DecodeError
+from batchimg_worker.header import BYTE_BITS, Header, photometric
+from batchimg_worker.operations.arrays import Image
+
+SHORT_BITS = 16
+READ_AS = {"1": "L", "La": "LA", "PA": "RGBA", "RGBa": "RGBA", "P": "RGB"}
+"""Pillow's mode to the mode it is read in; L, LA, RGB and RGBA stay, numbers have none, the rest becomes RGB."""
+
+AS_STORED = ("L", "LA", "RGB", "RGBA")
+NUMBERS = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+TIFF_COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3}
+ALPHA = {1: "premultiplied", 2: "straight"}
+STRIP_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What a reader returns: the array, not turned yet, its profile, and what was decided."""
+
+    array: Image
+    icc_profile: bytes | None = None
+    notes: tuple[str, ...] = ()
+    upright: bool = False
+    """Pillow turns TIFF files by itself."""
+
+
+def read(data: bytes, header: Header) -> Pixels:
+    """Decode the first frame with the reader for this kind of file. Raises whatever its library raises."""
+    if header.format == "tiff":
+        return _tiff(data)
+    if header.format == "png" and header.bits == SHORT_BITS:
+        return Pixels(imagecodecs.png_decode(data), _profile(data))
+    if header.format == "jpeg" and (header.bits != BYTE_BITS or header.mode == "lossless"):
+        return _special_jpeg(data, header)
+    return _pillow(data)
+
+
+def _profile(data: bytes) -> bytes | None:
+    with PillowImage.open(io.BytesIO(data)) as image:
+        return image.info.get("icc_profile")
+
+
+def _special_jpeg(data: bytes, header: Header) -> Pixels:
+    array, notes = _widened(imagecodecs.jpeg_decode(data), header.bits)
+    return Pixels(array, None, notes)
+
+
+def _pillow(data: bytes) -> Pixels:
+    with PillowImage.open(io.BytesIO(data)) as image:
+        stored, profile = image.mode, image.info.get("icc_profile")
+        wanted = _mode(image)
+    opened: Any = iio.imopen(data, "r", plugin="pillow")  # its type leaves out what the plugin takes
+    with opened as file:
+        array = file.read(index=0, mode=wanted, writeable_output=False)
+    notes: tuple[str, ...] = ()
+    if stored == "1":
+        notes = ("1-bit read as 8-bit grey",)
+    elif wanted is not None and wanted != stored:
+        notes = (f"{'palette' if stored in ('P', 'PA') else stored} converted to {wanted}",)
+    if stored in ("CMYK", "LAB"):
+        profile = None
+    if wanted is None and array.dtype != np.uint16:
+        array, numeric = _as_grey_levels(array)
+        notes += numeric
+    return Pixels(array, profile, notes)
+
+
+def _mode(image: PillowImage.Image) -> str | None:
+    """The Pillow mode to read in, None for the modes of 16 and 32 bits, which are read as they are."""
+    if image.mode in NUMBERS:
+        return None
+    mode = READ_AS.get(image.mode, image.mode if image.mode in AS_STORED else "RGB")
+    if image.has_transparency_data and mode in ("L", "RGB"):
+        return "LA" if mode == "L" else "RGBA"
+    return mode
+
+
+def _as_grey_levels(array: Image) -> tuple[Image, tuple[str, ...]]:
+    """16-bit values that came in 32-bit integers become uint16 again; other numbers become float32."""
+    if array.dtype == np.int32 and array.min() >= 0 and array.max() <= np.iinfo(np.uint16).max:
+        return array.astype(np.uint16), ()
+    return _as_float(array)
+
+
+def _tiff(data: bytes) -> Pixels:
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages.first
+        colours = TIFF_COLOURS.get(photometric(page))
+        if colours is None or page.bitspersample < BYTE_BITS:
+            return replace(_pillow(data), upright=True)
+        array = page.asarray().reshape(page.shaped)
+        profile = page.tags.get(34675)
+        separate, depth, height, width, _ = page.shaped
+        if depth != 1:
+            raise DecodeError(f"is a volume of {depth} layers", "Write each layer as an image of its own.")
+        array = np.moveaxis(array[:, 0], 0, -1)[..., 0, :] if separate > 1 else array[0, 0]
+        array, notes = _with_alpha(array.reshape(height, width, -1), colours, page.extrasamples)
+        if photometric(page) == "MINISWHITE" and array.dtype.kind == "u":
+            array = np.concatenate([~array[..., :1], array[..., 1:]], axis=2)
+        array, widened = _widened(array, page.bitspersample)
+        array = array[..., 0] if array.shape[2] == 1 else array
+        return Pixels(array, profile.value if profile else None, notes + widened)
+
+
+def _with_alpha(array: Image, colours: int, extra: tuple[int, ...]) -> tuple[Image, tuple[str, ...]]:
+    channels = array.shape[2]
+    if channels < colours:
+        raise DecodeError(
+            f"has {channels} channels where {colours} are needed", "It does not follow the TIFF standard."
+        )
+    if channels == colours:
+        return array, ()
+    kind = ALPHA.get(int(extra[0])) if extra else None
+    if kind is None:
+        return array[..., :colours], (f"{channels - colours} extra channels dropped",)
+    array = array[..., : colours + 1]
+    if kind == "straight":
+        return array, ()
+    return _straight(array), ("premultiplied alpha made straight",)
+
+
+def _straight(array: Image) -> Image:
+    """Divide colours by alpha."""
+    result = array.copy()
+    largest = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1.0
+    for top in range(0, array.shape[0], STRIP_ROWS):
+        strip = array[top : top + STRIP_ROWS].astype(np.float32)
+        alpha = strip[..., -1:]
+        colour = np.divide(strip[..., :-1] * largest, alpha, out=np.zeros_like(strip[..., :-1]), where=alpha > 0)
+        if array.dtype.kind == "u":
+            colour = np.clip(np.rint(colour), 0, largest)
+        result[top : top + STRIP_ROWS, :, :-1] = colour
+    return result
+
+
+def _widened(array: Image, bits: int) -> tuple[Image, tuple[str, ...]]:
+    """To uint8, uint16 or float32; white of 9 to 15 bits becomes white of 16."""
+    if array.dtype == np.uint8:
+        return array, ()
+    if array.dtype != np.uint16:
+        return _as_float(array)
+    if bits >= SHORT_BITS:
+        return array, ()
+    largest = 2**bits - 1
+    levels = np.rint(np.arange(largest + 1) * (np.iinfo(np.uint16).max / largest)).astype(np.uint16)
+    return np.take(levels, array, mode="clip"), (f"{bits} bits stretched to 16",)
+
+
+def _as_float(array: Image) -> tuple[Image, tuple[str, ...]]:
+    if array.dtype.kind not in "iuf":
+        raise DecodeError(f"holds {array.dtype} values", "Only whole and floating-point numbers can be read.")
+    same = array.dtype in (np.float16, np.float32)
+    return array.astype(np.float32), () if same else (f"{array.dtype} values read as float32",)

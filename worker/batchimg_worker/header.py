@@ -1,0 +1,194 @@
+"""What a file says about itself before a pixel is decoded."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import tifffile
+from PIL import Image as PillowImage
+
+from batchimg_worker.errors import DecodeError
+from batchimg_worker.quiet import quiet
+
+PillowImage.MAX_IMAGE_PIXELS = None
+"""Pillow's own limit is off: ours is checked from the header, by the caller, for every format."""
+
+ORIENTATION_TAG = 0x0112
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+JPEG_FRAMES = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive", 0xC3: "lossless", 0xC9: "arithmetic"}
+LAST_FRAME = 0xCF
+NO_FRAMES = (0xC4, 0xC8, 0xCC)  # Huffman tables, reserved, arithmetic conditioning
+ALONE = (0x01, *range(0xD0, 0xD8))
+SCAN = 0xDA
+REDUCED = 1  # NewSubfileType of a page that is a smaller version of another
+BYTE_BITS = 8
+
+MODE_CHANNELS = {"1": 1, "L": 1, "P": 3, "LA": 2, "La": 2, "PA": 4, "RGBA": 4, "RGBa": 4, "I": 1, "F": 1}
+MODE_BITS = {"1": 1, "I": 32, "F": 32}
+
+
+@dataclass(frozen=True)
+class Header:
+    """Size and kind of an image, as stored: the orientation is not applied yet.
+
+    ``format`` is Pillow's name in lower case (jpeg, png, tiff, webp, bmp, gif, ...), ``mode`` Pillow's mode or the
+    format's own word where Pillow does not read it, ``bits`` those of one channel, ``frames`` at least 1.
+    """
+
+    format: str
+    width: int
+    height: int
+    channels: int
+    bits: int
+    mode: str
+    orientation: int = 1
+    frames: int = 1
+
+    @property
+    def megapixels(self) -> float:
+        """Width times height, in millions."""
+        return self.width * self.height / 1e6
+
+    @property
+    def decoded_bytes(self) -> int:
+        """The size of the decoded array."""
+        return self.width * self.height * self.channels * (1 if self.bits <= BYTE_BITS else 2 if self.bits <= 16 else 4)
+
+
+def inspect(data: bytes) -> Header:
+    """Read the header. Often the first part of a file is enough, but not for TIFF and WebP.
+
+    Raises DecodeError for what is no image, or one that nothing here can read.
+    """
+    if not data:
+        raise DecodeError("is empty (0 bytes)", "Copy the file again from where it came from.")
+    _refuse_foreign(data)
+    try:
+        with quiet():
+            if data[:4] in TIFF_SIGNATURES:
+                return _tiff(data)
+            if data[:3] == b"\xff\xd8\xff":
+                special = _special_jpeg(data)
+                if special is not None:
+                    return special
+            return _pillow(data)
+    except DecodeError:
+        raise
+    except Exception as error:
+        raise unreadable(data, error) from error
+
+
+def unreadable(data: bytes, error: Exception) -> DecodeError:
+    """Any library's exception in one line: truncated, damaged, or no image at all."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if "cannot identify image file" in text:
+        if data[:3] == b"\xff\xd8\xff" or data[:8] == PNG_SIGNATURE:
+            return DecodeError("truncated or damaged: the header is not complete", "Copy the file again.")
+        return DecodeError(f"is not an image (it begins with {_beginning(data)})", "Remove it from the dataset.")
+    if "truncated" in text.lower() or isinstance(error, EOFError):
+        return DecodeError(
+            f"truncated: the file ends after {len(data):,} bytes, before its last pixels", "Copy it again."
+        )
+    if isinstance(error, MemoryError):
+        return DecodeError("not enough memory to decode it", "Use a larger node or fewer slots a node.")
+    return DecodeError(f"damaged: {text[:120]}", "Open it in another program; if that works too, please report it.")
+
+
+def _beginning(data: bytes) -> str:
+    head = data[:16]
+    if all(32 <= byte < 127 or byte in b"\r\n\t" for byte in head):
+        return repr(head.decode("ascii"))
+    return head[:8].hex(" ")
+
+
+def _refuse_foreign(data: bytes) -> None:
+    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
+        raise DecodeError("is a HEIC image, which batchimg does not read", "Convert it to JPEG or PNG first.")
+
+
+def _pillow(data: bytes) -> Header:
+    with PillowImage.open(io.BytesIO(data)) as image:
+        kind = "jpeg" if image.format == "MPO" else str(image.format).lower()
+        channels = MODE_CHANNELS.get(image.mode, 1 if image.mode.startswith("I;16") else 3)
+        bits = MODE_BITS.get(image.mode, 16 if image.mode.startswith("I;16") else BYTE_BITS)
+        if image.has_transparency_data and channels in (1, 3):
+            channels += 1
+        if kind == "png":
+            bits = max(bits, data[24]) if image.mode != "1" else 1
+        frames = 1 if kind == "jpeg" else int(getattr(image, "n_frames", 1))
+        turned = image.getexif().get(ORIENTATION_TAG, 1)
+        return Header(
+            kind, image.width, image.height, channels, bits, image.mode, orientation_of(turned), max(1, frames)
+        )
+
+
+def orientation_of(value: object) -> int:
+    """An EXIF orientation, 1 (upright) for anything that is none."""
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _special_jpeg(data: bytes) -> Header | None:
+    """The header of a JPEG that Pillow does not read: lossless, or of more than 8 bits. None for all others."""
+    for marker, segment in _jpeg_segments(data):
+        if 0xC0 <= marker <= LAST_FRAME and marker not in NO_FRAMES and len(segment) >= 6:
+            bits, height, width, channels = struct.unpack(">BHHB", segment[:6])
+            process = JPEG_FRAMES.get(marker, "other")
+            if bits == BYTE_BITS and process != "lossless":
+                return None
+            return Header("jpeg", width, height, channels, bits, process)
+    return None
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    place = 2
+    while place + 4 <= len(data):
+        if data[place] != 0xFF:
+            place += 1
+            continue
+        marker = data[place + 1]
+        if marker == 0xFF or marker in ALONE or marker == 0:
+            place += 1 if marker == 0xFF else 2
+            continue
+        if marker == SCAN:
+            return
+        length = int.from_bytes(data[place + 2 : place + 4], "big")
+        yield marker, data[place + 4 : place + 2 + length]
+        place += 2 + max(2, length)
+
+
+def _tiff(data: bytes) -> Header:
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages.first
+        _complete(page, len(data))
+        if page.subfiletype & REDUCED:
+            raise DecodeError("is a camera raw file, or begins with a preview", "Develop it to JPEG or TIFF first.")
+        tag = page.tags.get(ORIENTATION_TAG)
+        channels = {"PALETTE": 3, "SEPARATED": 3}.get(photometric(page), page.samplesperpixel)
+        return Header(
+            "tiff",
+            page.imagewidth,
+            page.imagelength,
+            channels,
+            page.bitspersample,
+            photometric(page).lower(),
+            orientation_of(int(tag.value)) if tag is not None else 1,
+            len(file.pages),
+        )
+
+
+def photometric(page: tifffile.TiffPage) -> str:
+    """The name of a page's colours, as in the TIFF standard; a number where the standard has none."""
+    return str(getattr(page.photometric, "name", page.photometric))
+
+
+def _complete(page: tifffile.TiffPage, length: int) -> None:
+    """tifffile fills what is missing with zeros; we do not."""
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if offset + count > length:
+            raise DecodeError(f"truncated: {length:,} bytes are too few for its strips", "Copy it again.")

@@ -1,0 +1,99 @@
+"""Heartbeats: every few seconds how far a task is, and what it has printed, into blob storage."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, Self
+
+from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, dump, heartbeat_path, log_path
+from batchimg_worker.errors import StorageError
+from batchimg_worker.storage import Container
+
+SECONDS = 3.0
+LONGEST_LOG = 1 << 20  # bytes; of a longer one the last part is kept
+STREAMS = ("stdout.txt", "stderr.txt")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Progress:
+    """How far a chunk is. The pipeline counts, the heartbeat reads."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
+class Heart:
+    """Beats in a thread of its own from entering to leaving. A beat that cannot be written is no reason to stop."""
+
+    def __init__(self, runs: Container, run: str, chunk: int, node: str, task_dir: Path | None) -> None:
+        self.progress = Progress()
+        self.started = datetime.now(UTC)
+        self.node = node
+        self._runs, self._run, self._chunk, self._task_dir = runs, run, chunk, task_dir
+        self._sizes: dict[str, int] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat_until_over, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def beat(self, state: Literal["running", "finished", "stopped"]) -> Heartbeat:
+        """How far the task is, as a document."""
+        now = self.progress
+        return Heartbeat(
+            chunk=self._chunk,
+            state=state,
+            done=now.done,
+            failed=now.failed,
+            total=now.total,
+            bytes_in=now.bytes_in,
+            bytes_out=now.bytes_out,
+            node=self.node,
+            started=self.started,
+            updated=datetime.now(UTC),
+        )
+
+    def send(self, state: Literal["running", "finished", "stopped"]) -> None:
+        """Write a heartbeat, and what the task has printed since the last one."""
+        beat = dump(self.beat(state))
+        try:
+            path = heartbeat_path(self._run, self._chunk)
+            self._runs.write(path, beat, metadata={HEARTBEAT_METADATA: beat.decode()})
+            self._send_logs()
+        except StorageError as error:
+            log.warning("no heartbeat: %s", error.message)
+
+    def _beat_until_over(self) -> None:
+        self.send("running")
+        while not self._over.wait(SECONDS):
+            self.send("running")
+
+    def _send_logs(self) -> None:
+        if self._task_dir is None:
+            return
+        for stream in STREAMS:
+            file = self._task_dir / stream
+            try:
+                size = file.stat().st_size
+                if size == self._sizes.get(stream, 0):
+                    continue
+                with file.open("rb") as text:
+                    text.seek(max(0, size - LONGEST_LOG))
+                    content = text.read(LONGEST_LOG)
+            except OSError as error:
+                log.warning("cannot read %s: %s", stream, error)
+                continue
+            self._runs.write(log_path(self._run, self._chunk, stream), content)
+            self._sizes[stream] = size
