@@ -4,7 +4,7 @@ VENV := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check fmt docs lock bench
+.PHONY: help setup demo test lint check fmt docs pictures lock bench
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -36,6 +36,9 @@ bench: setup  ## speed and memory, as a table
 
 docs: setup  ## write the pages that come out of the code
 	@$(VENV)/python tools/docs.py
+
+pictures: setup  ## draw the pictures of the README anew, after make demo
+	@$(VENV)/python tools/pictures.py
 
 lock:  ## write requirements/*.txt anew (needs uv)
 	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/runtime.txt
