@@ -376,4 +376,5 @@ def _client(endpoint: str, account: str | None, key: str | None) -> "BatchClient
         retry_backoff_max=10,
         connection_timeout=10,
         read_timeout=90,
+        use_env_settings=not is_loopback(endpoint),  # a proxy is not asked for this machine's own ports
     )

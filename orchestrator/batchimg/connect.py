@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batchimg.batch import Batch
 from batchimg.errors import ServiceError
-from batchimg.events import Observer, nobody
+from batchimg.events import Observer, Told, nobody
 from batchimg.settings import Settings
 from batchimg_worker.contract import INPUTS, OUTPUTS, RUNS
 from batchimg_worker.storage import BlobStore, Container
@@ -37,9 +37,12 @@ class Services:
 
 
 @contextmanager
-def connect(settings: Settings, observer: Observer = nobody) -> Iterator[Services]:
-    """The services that the settings name; the local stack is started where they name none."""
-    services = _local(settings, observer) if settings.is_local else _configured(settings)
+def connect(settings: Settings, observer: Observer = nobody, *, announce: bool = False) -> Iterator[Services]:
+    """The services that the settings name; the local stack is started where they name none.
+
+    That the stack is local is said when it is started, and with ``announce`` always.
+    """
+    services = _local(settings, observer, announce) if settings.is_local else _configured(settings)
     try:
         yield services
     finally:
@@ -58,9 +61,12 @@ def _configured(settings: Settings) -> Services:
     )
 
 
-def _local(settings: Settings, observer: Observer) -> Services:
+def _local(settings: Settings, observer: Observer, announce: bool) -> Services:
+    from batchimg.local.running import find
     from batchimg.local.start import start
 
+    if announce or find() is None:
+        observer(Told("No Azure endpoint is configured: this runs on the local stack (`batchimg local status`)."))
     stack = start(settings, observer)
     return Services(
         batch=Batch(stack.batch_endpoint, stack.batch_account, stack.batch_key),
@@ -81,13 +87,18 @@ def check_pool(services: Services) -> None:
         )
 
 
+def create_containers(store: BlobStore) -> None:
+    """Make the three containers of the local stack where they are missing; on Azure Pulumi makes them."""
+    for name in (INPUTS, OUTPUTS, RUNS):
+        store.create_container(name)
+
+
 def prepare_stack(stack: "Stack", settings: Settings) -> None:
     """Make the containers and the pool of the local stack, which Pulumi makes on Azure."""
     import os
 
     store = BlobStore(stack.blob_endpoint, stack.storage_key)
-    for name in (INPUTS, OUTPUTS, RUNS):
-        store.create_container(name)
+    create_containers(store)
     store.close()
     batch = Batch(stack.batch_endpoint, stack.batch_account, stack.batch_key)
     if not batch.pool_exists(settings.pool):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from batchimg.connect import Services, check_pool
+from batchimg.connect import Services, check_pool, create_containers
 from batchimg.dataset import Dataset
 from batchimg.events import Observer, nobody
 from batchimg.plan import Plan, check_name, clean_name, make_plan
@@ -55,16 +55,23 @@ class Order:
         """Upload what is missing and start the run, or go on with it."""
         if self.is_url:
             plan, source = self.plan_blobs(services)
-            check_pool(services)
+            _check(services)
         else:
             found = scan(self.dataset)
-            check_pool(services)
+            _check(services)
             sent, source = upload(found, services.store, services.settings.upload_threads, observer)
             plan = self._plan(sent)
         return submit(plan, self.name or _default_name(plan.dataset), source, services, observer)
 
     def _plan(self, dataset: Dataset) -> Plan:
         return make_plan(dataset, self.recipe, self.limits, self.chunk_images)
+
+
+def _check(services: Services) -> None:
+    """The pool is there; so are the local stack's containers, which a killed Azurite may have forgotten."""
+    check_pool(services)
+    if services.is_local:
+        create_containers(services.store)
 
 
 def _default_name(dataset: Dataset) -> str:

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from command_line import BATCHIMG
+
 from pictures import bomb, noise
 
 

@@ -8,7 +8,7 @@ ICC profile                            kept, and written again where its colours
 CMYK, YCCK                             converted to RGB by Pillow, profile dropped
 YCbCr, Lab, HSV, palette               converted to RGB; to RGBA where there is transparency
 1-bit                                  8-bit grey, 0 and 255
-alpha                                  kept; laid on white where a JPEG is written
+alpha                                  kept; laid on white where a JPEG or a BMP is written
 16-bit                                 kept in PNG and TIFF; reduced to 8 for JPEG, WebP and BMP
 9 to 15 bits                           stretched to 16
 float, 32-bit and signed integers      float32; written as TIFF, or as any other where all are from 0 to 1

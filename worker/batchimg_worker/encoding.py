@@ -177,7 +177,7 @@ _WRITERS: dict[str, Callable[[Image, int, bytes | None], bytes]] = {
 _PREPARE: dict[str, tuple[Callable[[Image, str], Prepared], ...]] = {
     "jpeg": (_without_bool, _without_float, _as_bytes, _on_white),
     "webp": (_without_bool, _without_float, _as_bytes, _grey_alpha_as_rgba),
-    "bmp": (_without_bool, _without_float, _as_bytes, _grey_alpha_as_rgba),
+    "bmp": (_without_bool, _without_float, _as_bytes, _on_white),
     "png": (_without_bool, _without_float),
     "tiff": (_without_bool,),
 }

@@ -17,6 +17,7 @@ PillowImage.MAX_IMAGE_PIXELS = None
 """Pillow's own limit is off: ours is checked from the header, by the caller, for every format."""
 
 ORIENTATION_TAG = 0x0112
+JPEG_SIGNATURE = b"\xff\xd8\xff"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
@@ -26,8 +27,10 @@ LAST_FRAME = 0xCF
 NO_FRAMES = (0xC4, 0xC8, 0xCC)  # Huffman tables, reserved, arithmetic conditioning
 ALONE = (0x01, *range(0xD0, 0xD8))
 SCAN = 0xDA
+STRUCTURE_ERRORS = (TypeError, LookupError, AttributeError)  # what libraries stumble over in nonsense
 REDUCED = 1  # NewSubfileType of a page that is a smaller version of another
 BYTE_BITS = 8
+PNG_SHORT = 16
 
 MODE_CHANNELS = {"1": 1, "L": 1, "P": 3, "LA": 2, "La": 2, "PA": 4, "RGBA": 4, "RGBa": 4, "I": 1, "F": 1}
 MODE_BITS = {"1": 1, "I": 32, "F": 32}
@@ -71,24 +74,28 @@ def inspect(data: bytes) -> Header:
     _refuse_foreign(data)
     try:
         with quiet():
-            if data[:4] in TIFF_SIGNATURES:
-                return _tiff(data)
-            if data[:3] == b"\xff\xd8\xff":
-                special = _special_jpeg(data)
-                if special is not None:
-                    return special
-            return _pillow(data)
+            header = _read(data)
     except DecodeError:
         raise
     except Exception as error:
         raise unreadable(data, error) from error
+    if header.width < 1 or header.height < 1:
+        raise DecodeError(f"damaged: its size is {header.width}x{header.height}", "Copy the file again.")
+    return header
+
+
+def _read(data: bytes) -> Header:
+    if data[:4] in TIFF_SIGNATURES:
+        return _tiff(data)
+    special = _special_jpeg(data) if data[:3] == JPEG_SIGNATURE else None
+    return special or _pillow(data)
 
 
 def unreadable(data: bytes, error: Exception) -> DecodeError:
     """Any library's exception in one line: truncated, damaged, or no image at all."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if "cannot identify image file" in text:
-        if data[:3] == b"\xff\xd8\xff" or data[:8] == PNG_SIGNATURE:
+        if data[:3] == JPEG_SIGNATURE or data[:8] == PNG_SIGNATURE:
             return DecodeError("truncated or damaged: the header is not complete", "Copy the file again.")
         return DecodeError(f"is not an image (it begins with {_beginning(data)})", "Remove it from the dataset.")
     if "truncated" in text.lower() or isinstance(error, EOFError):
@@ -97,6 +104,8 @@ def unreadable(data: bytes, error: Exception) -> DecodeError:
         )
     if isinstance(error, MemoryError):
         return DecodeError("not enough memory to decode it", "Use a larger node or fewer slots a node.")
+    if isinstance(error, STRUCTURE_ERRORS):
+        text = "its parts do not fit together"
     return DecodeError(f"damaged: {text[:120]}", "Open it in another program; if that works too, please report it.")
 
 
@@ -119,13 +128,33 @@ def _pillow(data: bytes) -> Header:
         bits = MODE_BITS.get(image.mode, 16 if image.mode.startswith("I;16") else BYTE_BITS)
         if image.has_transparency_data and channels in (1, 3):
             channels += 1
-        if kind == "png":
-            bits = max(bits, data[24]) if image.mode != "1" else 1
+        if kind == "png" and data[24] == PNG_SHORT:
+            bits, channels = PNG_SHORT, PNG_CHANNELS[data[25]]
         frames = 1 if kind == "jpeg" else int(getattr(image, "n_frames", 1))
-        turned = image.getexif().get(ORIENTATION_TAG, 1)
+        exif = _png_exif(data) if kind == "png" else image.getexif()
+        turned = exif.get(ORIENTATION_TAG, 1)
         return Header(
             kind, image.width, image.height, channels, bits, image.mode, orientation_of(turned), max(1, frames)
         )
+
+
+def _png_exif(data: bytes) -> PillowImage.Exif:
+    """The EXIF of a PNG. Pillow's own `getexif` decodes the whole image, to look for EXIF behind the pixels."""
+    exif = PillowImage.Exif()
+    for kind, start, length in png_chunks(data):
+        if kind == b"eXIf":
+            exif.load(data[start : start + length])
+            break
+    return exif
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The kind of each chunk, and where its body begins and how long it is."""
+    place = len(PNG_SIGNATURE)
+    while place + 8 <= len(data):
+        length, kind = struct.unpack(">I4s", data[place : place + 8])
+        yield kind, place + 8, length
+        place += 12 + length
 
 
 def orientation_of(value: object) -> int:
@@ -168,18 +197,14 @@ def _tiff(data: bytes) -> Header:
         _complete(page, len(data))
         if page.subfiletype & REDUCED:
             raise DecodeError("is a camera raw file, or begins with a preview", "Develop it to JPEG or TIFF first.")
+        size = (page.imagewidth, page.imagelength, page.samplesperpixel, page.bitspersample)
+        if not all(isinstance(number, int) for number in size):
+            raise DecodeError("has channels of different sizes or depths", "Write it with equal channels.")
+        width, height, samples, bits = size
+        channels = {"PALETTE": 3, "SEPARATED": 3}.get(photometric(page), samples)
         tag = page.tags.get(ORIENTATION_TAG)
-        channels = {"PALETTE": 3, "SEPARATED": 3}.get(photometric(page), page.samplesperpixel)
-        return Header(
-            "tiff",
-            page.imagewidth,
-            page.imagelength,
-            channels,
-            page.bitspersample,
-            photometric(page).lower(),
-            orientation_of(int(tag.value)) if tag is not None else 1,
-            len(file.pages),
-        )
+        turned = orientation_of(tag.value) if tag is not None else 1
+        return Header("tiff", width, height, channels, bits, photometric(page).lower(), turned, len(file.pages))
 
 
 def photometric(page: tifffile.TiffPage) -> str:
@@ -189,6 +214,6 @@ def photometric(page: tifffile.TiffPage) -> str:
 
 def _complete(page: tifffile.TiffPage, length: int) -> None:
     """tifffile fills what is missing with zeros; we do not."""
-    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
         if offset + count > length:
             raise DecodeError(f"truncated: {length:,} bytes are too few for its strips", "Copy it again.")

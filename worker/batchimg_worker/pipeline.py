@@ -21,7 +21,6 @@ from batchimg_worker.codec import output_name
 from batchimg_worker.contract import (
     ImageEntry,
     ImageResult,
-    Limits,
     Output,
     RunSpec,
     StageSeconds,
@@ -199,7 +198,7 @@ def _done(work: InWork, processed: Processed, put_seconds: float) -> ImageResult
 
 
 def _failed(work: InWork, put_seconds: float) -> ImageResult:
-    kind, message = type(work.problem).__name__, str(work.problem)
+    kind, message = type(work.problem).__name__, _explained(work.problem)
     log.warning("failed: %s: %s: %s", work.entry.path, kind, message)
     return ImageResult(
         path=work.entry.path,
@@ -210,3 +209,10 @@ def _failed(work: InWork, put_seconds: float) -> ImageResult:
         message=message,
         seconds=StageSeconds(fetch=round(work.fetch_seconds, 6), put=round(put_seconds, 6)),
     )
+
+
+def _explained(problem: ImageError | None) -> str:
+    """What went wrong, and what to do about it where that is known: a record is all that a user sees of it."""
+    if problem is None:
+        return ""
+    return f"{problem.message}. {problem.hint}" if problem.hint else problem.message

@@ -10,7 +10,8 @@ _lock = threading.Lock()
 _inside = 0
 _outer = warnings.catch_warnings()
 
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
+for _library in ("tifffile", "PIL", "imagecodecs"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 
 @contextmanager

@@ -193,7 +193,8 @@ def translated(action: str) -> Iterator[None]:
             code="AuthenticationFailed",
         ) from error
     except HttpResponseError as error:
-        code = str(getattr(error, "error_code", None) or error.status_code or "Unknown")
+        known = getattr(error, "error_code", None)
+        code = str(getattr(known, "value", known) or error.status_code or "Unknown")
         raise StorageError(f"cannot {action}: {reason_of(error)} ({code})", _hint(code), code=code) from error
     except AzureError as error:
         raise StorageError(
@@ -240,7 +241,7 @@ def _service(endpoint: str, key: str | None, patience: Patience) -> "BlobService
     return BlobServiceClient(
         endpoint,
         credential=_credential(endpoint, key),
-        transport=RequestsTransport(session=_session(), connection_timeout=10, read_timeout=120),
+        transport=RequestsTransport(session=_session(endpoint), connection_timeout=10, read_timeout=120),
         retry_policy=ExponentialRetry(
             initial_backoff=0.4,  # type: ignore[arg-type] # the client takes parts of seconds, its annotation does not
             increment_base=1.6,  # type: ignore[arg-type]
@@ -266,12 +267,16 @@ def _credential(endpoint: str, key: str | None) -> Any:
     return DefaultAzureCredential()
 
 
-def _session() -> Any:
-    """A session whose pool holds a connection for every thread that we start (the default holds 10)."""
+def _session(endpoint: str) -> Any:
+    """A session whose pool holds a connection for every thread that we start (the default holds 10).
+
+    A proxy of the environment is not asked for this machine's own ports.
+    """
     import requests
     from requests.adapters import HTTPAdapter
 
     session = requests.Session()
+    session.trust_env = not is_loopback(endpoint)
     adapter = HTTPAdapter(pool_connections=8, pool_maxsize=64, max_retries=0)
     session.mount("http://", adapter)
     session.mount("https://", adapter)

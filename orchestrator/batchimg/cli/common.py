@@ -43,11 +43,11 @@ def screen() -> "Screen":
 
 
 @contextmanager
-def services(context: typer.Context, drawn_on: "Screen", **flags: object) -> "Iterator[Services]":
+def services(context: typer.Context, drawn_on: "Screen") -> "Iterator[Services]":
     """The services that the settings name, closed at the end."""
     from batchimg.connect import connect
 
-    with connect(settings_of(context, **flags), drawn_on.observe) as connected:
+    with connect(settings_of(context), drawn_on.observe) as connected:
         yield connected
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchimg.cli.common import JsonOption, OpOption, RecipeOption, recipe_of, screen, services, settings_of
+from batchimg.cli.common import JsonOption, OpOption, RecipeOption, recipe_of, screen, settings_of
 
 if TYPE_CHECKING:
     from batchimg.connect import Services
@@ -35,6 +35,7 @@ def submit(  # noqa: PLR0913 - a command's options
     json: JsonOption = False,
 ) -> None:
     """Upload a dataset and start a run: one task a chunk of images."""
+    from batchimg.connect import connect
     from batchimg.order import Order
 
     drawn_on = screen()
@@ -43,7 +44,7 @@ def submit(  # noqa: PLR0913 - a command's options
     if plan and not order.is_url:
         drawn_on.plan(order.plan_folder(), json)
         return
-    with services(context, drawn_on, chunk_images=chunk_images) as connected:
+    with connect(settings, drawn_on.observe, announce=True) as connected:
         if plan:
             drawn_on.plan(order.plan_blobs(connected)[0], json)
             return
@@ -52,8 +53,6 @@ def submit(  # noqa: PLR0913 - a command's options
 
 def _place(order: "Order", connected: "Services", drawn_on: "Screen", flags: tuple[bool, bool]) -> None:
     wait, json = flags
-    if connected.is_local:
-        drawn_on.tell("No Azure endpoint is configured: this runs on the local stack (`batchimg local status`).")
     with drawn_on.progress():
         submitted = order.place(connected, drawn_on.observe)
     drawn_on.submitted(submitted, quiet=json and wait, json=json)

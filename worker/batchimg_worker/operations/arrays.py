@@ -3,7 +3,7 @@
 An image is a C-contiguous array of shape (height, width) or (height, width, channels), where 2 channels are grey and
 alpha, 3 are red, green, blue, and 4 are those and alpha. Its type is uint8, uint16 (0 is black, the largest value
 white), float32 (any values) or bool. Operations never change their input, and treat alpha as scikit-image does with
-``channel_axis=-1``: as one more channel. Only where a JPEG is written is an image laid on white.
+``channel_axis=-1``: as one more channel. Only where a JPEG or BMP is written is an image laid on white.
 """
 
 from typing import Any, TypeAlias

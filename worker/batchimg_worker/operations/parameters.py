@@ -59,7 +59,8 @@ class ParameterModel:
         return self._operation.shorthand(given)
 
     def _complaint(self, error: ValidationError) -> RecipeError:
-        first = error.errors()[0]
+        found = error.errors()
+        first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
         name = self._operation.name
         parameter = str(first["loc"][0]) if first["loc"] else ""
         if first["type"] == "extra_forbidden":

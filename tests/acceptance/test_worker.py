@@ -1,0 +1,160 @@
+"""The worker as a task runs it: the installed command, a run in real blob storage, and what it leaves there."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from command_line import until
+
+from batchimg_worker import contract
+from batchimg_worker.contract import ImageEntry, Limits, ManifestHeader, RunSpec, Source, dump
+from batchimg_worker.recipe import recipe_from_ops
+from batchimg_worker.storage import BlobStore
+from pictures import noise
+
+WORKER = Path(sys.executable).with_name("batchimg-worker")
+
+
+@dataclass
+class Bench:
+    """Blob storage, and a way to start the worker on a run that is written by hand."""
+
+    store: BlobStore
+    key: str
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "BATCHIMG_STORAGE_ENDPOINT": self.store.endpoint, "BATCHIMG_STORAGE_KEY": self.key}
+
+    def write_run(self, run: str, folder: Path, **changes: object) -> list[str]:
+        inputs, runs = self.store.container("inputs"), self.store.container("runs")
+        files = sorted(folder.iterdir())
+        for file in files:
+            inputs.write(f"{run}/{file.name}", file.read_bytes())
+        spec = RunSpec(
+            run=run,
+            plan_hash="0" * 64,
+            dataset=str(folder),
+            created=datetime.now(UTC),
+            client_version="0",
+            source=Source(container="inputs", prefix=f"{run}/"),
+            recipe=recipe_from_ops(["flip=horizontal", "rotate=10"], None),
+            limits=Limits(),
+            images=len(files),
+            bytes=1,
+            chunks=1,
+            rejected=0,
+        )
+        runs.write(contract.run_path(run), json.dumps({**json.loads(dump(spec)), **changes}).encode())
+        lines = [dump(ManifestHeader(run=run, chunk=0, images=len(files), bytes=1))]
+        lines += [dump(ImageEntry(path=file.name, size=file.stat().st_size)) for file in files]
+        runs.write(contract.manifest_path(run, 0), b"\n".join(lines))
+        return [file.name for file in files]
+
+    def work(self, run: str, chunk: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [WORKER, "--run", run, "--chunk", str(chunk)]
+        return subprocess.run(command, check=False, capture_output=True, text=True, env=self.environment(), timeout=60)
+
+    def names(self, container: str, prefix: str) -> list[str]:
+        return [blob.path for blob in self.store.container(container).list(prefix)]
+
+
+@pytest.fixture(scope="module")
+def bench(batchimg):
+    stack = batchimg.stack()["stack"]
+    store = BlobStore(stack["blob_endpoint"], stack["storage_key"])
+    yield Bench(store, stack["storage_key"])
+    store.close()
+
+
+def test_a_chunk_becomes_pictures_and_one_record_an_image(bench, tmp_path):
+    names = bench.write_run("plain", noise(tmp_path, 3))
+    assert bench.work("plain").returncode == 0
+    header, *records = bench.store.container("runs").read(contract.result_path("plain", 0)).splitlines()
+    assert [json.loads(record)["path"] for record in records] == names
+    assert json.loads(header)["done"] == 3
+    assert len(bench.names("outputs", "plain/")) == 6
+
+
+def test_a_second_delivery_of_a_task_changes_nothing(bench, tmp_path):
+    bench.write_run("twice", noise(tmp_path, 2))
+    assert bench.work("twice").returncode == 0
+    before = {blob.path: blob.etag for c in ("runs", "outputs") for blob in bench.store.container(c).list("twice/")}
+    again = bench.work("twice")
+    assert again.returncode == 0
+    assert "done already" in again.stderr
+    after = {blob.path: blob.etag for c in ("runs", "outputs") for blob in bench.store.container(c).list("twice/")}
+    assert before == after
+
+
+def test_a_run_of_another_version_is_refused_before_an_image_is_touched(bench, tmp_path):
+    bench.write_run("future", noise(tmp_path, 1), schema_version=2)
+    refused = bench.work("future")
+    assert refused.returncode == 64
+    assert "schema_version 2" in refused.stderr
+    assert bench.names("outputs", "future/") == []
+
+
+@pytest.mark.parametrize(("run", "chunk"), [("no-such-run", 0), ("plain-too", 7)])
+def test_a_missing_run_or_manifest_is_a_broken_contract(bench, tmp_path, run, chunk):
+    bench.write_run("plain-too", noise(tmp_path, 1))
+    assert bench.work(run, chunk).returncode == 65
+
+
+def test_a_manifest_of_another_chunk_is_a_broken_contract(bench, tmp_path):
+    bench.write_run("mixed-up", noise(tmp_path, 1))
+    runs = bench.store.container("runs")
+    runs.write(contract.manifest_path("mixed-up", 1), runs.read(contract.manifest_path("mixed-up", 0)))
+    refused = bench.work("mixed-up", 1)
+    assert refused.returncode == 65
+    assert "belongs to chunk 0" in refused.stderr
+
+
+def test_an_original_that_is_gone_or_has_changed_is_a_record(bench, tmp_path):
+    bench.write_run("changed", noise(tmp_path, 3))
+    runs, inputs = bench.store.container("runs"), bench.store.container("inputs")
+    inputs.delete("changed/0000.png")
+    lines = runs.read(contract.manifest_path("changed", 0)).splitlines()
+    lines[2] = dump(ImageEntry(path="0001.png", size=1, md5="0" * 32))
+    runs.write(contract.manifest_path("changed", 0), b"\n".join(lines))
+    assert bench.work("changed").returncode == 0
+    records = [json.loads(line) for line in runs.read(contract.result_path("changed", 0)).splitlines()[1:]]
+    assert [(r["status"], r.get("error_type")) for r in records] == [("failed", "InputError")] * 2 + [("done", None)]
+
+
+def test_an_image_that_fails_in_one_variant_leaves_no_picture(bench, tmp_path):
+    recipe = recipe_from_ops(["flip=horizontal", "crop=40x40"], None)
+    folder = noise(tmp_path, 1, side=64)
+    noise(folder, 1, side=20, name="small-{}.png")
+    bench.write_run("partly", folder, recipe=json.loads(recipe.model_dump_json()))
+    assert bench.work("partly").returncode == 0
+    assert {name.rsplit("/", 1)[1] for name in bench.names("outputs", "partly/")} == {"0000.png"}
+
+
+def test_a_task_that_is_told_to_stop_leaves_no_result_and_can_be_run_again(bench, tmp_path):
+    bench.write_run("stopped", noise(tmp_path, 40, side=500))
+    process = subprocess.Popen(
+        [WORKER, "--run", "stopped", "--chunk", "0"], env=bench.environment(), stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: bench.names("outputs", "stopped/"), "the first picture")
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 143, errors
+    assert bench.names("runs", "stopped/results/") == []
+    assert bench.work("stopped").returncode == 0
+    assert len(bench.names("outputs", "stopped/")) == 80
+
+
+def test_storage_that_refuses_the_key_ends_the_task_with_a_message(bench, tmp_path):
+    bench.write_run("locked", noise(tmp_path, 1))
+    environment = {**bench.environment(), "BATCHIMG_STORAGE_KEY": "d3Jvbmc="}
+    command = [WORKER, "--run", "locked", "--chunk", "0"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 69
+    assert "signing in failed" in done.stderr or "AuthorizationFailure" in done.stderr
+    assert "d3Jvbmc=" not in done.stderr
