@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 BATCHIMG = Path(sys.executable).with_name("batchimg")
 SEED = 7
-LARGE_PHOTOS = 8
+LARGE_PHOTOS = 4
 LARGE_SHAPE = (4000, 6000)
 TINY_IMAGES = 1000
 
@@ -119,7 +119,7 @@ def table(rows: list[Row]) -> str:
     ]
     lines += [
         f"| {row.name} ({row.images}) | {row.megapixels:.0f} | {row.chunks} | {row.seconds:.1f} "
-        f"| {row.images / row.seconds:.1f} | {row.megapixels / row.seconds:.1f} "
+        f"| {row.images / row.seconds:.2g} | {row.megapixels / row.seconds:.1f} "
         f"| {row.orchestrator_mb:.0f} | {row.worker_mb:.0f} |"
         for row in rows
     ]

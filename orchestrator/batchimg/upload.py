@@ -2,9 +2,9 @@
 
 import hashlib
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Semaphore
 
 from batchimg.dataset import Dataset, Rejected
 from batchimg.events import Observer, Progressed, nobody
@@ -12,7 +12,8 @@ from batchimg.parallel import in_parallel
 from batchimg_worker.contract import INPUTS, Source
 from batchimg_worker.storage import BlobStore, Container
 
-IN_MEMORY = 8 << 20  # a larger file is read twice, once for its checksum and once to send it
+IN_MEMORY = 4 << 20  # a larger file is read twice, once for its checksum and once to send it
+LARGE_AT_ONCE = 4  # each holds some blocks in memory
 HASH_PIECE = 1 << 20
 
 
@@ -35,22 +36,25 @@ def upload(dataset: Dataset, store: BlobStore, threads: int, observer: Observer 
     source = Source(container=INPUTS, prefix=f"{dataset.name}/")
     container = store.container(INPUTS)
     sender = _Sender(dataset.root, container, source.prefix, _there(container, source.prefix))
-    results: list[_Sent] = []
+    columns = _Columns(dataset)
     moved = skipped = 0
-    for sent in in_parallel(sender.send, _numbered(dataset), threads):
-        results.append(sent)
+    for done, sent in enumerate(in_parallel(sender.send, enumerate(dataset.paths), threads), start=1):
+        columns.note(sent)
         skipped += sent.skipped
         moved += sent.size
-        observer(Progressed("upload", len(results), len(dataset), bytes=moved, skipped=skipped))
-    return _with_digests(dataset, results), source
+        observer(Progressed("upload", done, len(dataset), bytes=moved, skipped=skipped))
+    return columns.dataset(), source
 
 
-def _there(container: Container, prefix: str) -> dict[str, tuple[int, str | None]]:
-    return {blob.path[len(prefix) :]: (blob.size, blob.md5) for blob in container.list(prefix)}
+def _there(container: Container, prefix: str) -> dict[str, bytes]:
+    """What blob storage has: size and MD5 of each path, packed, for there may be millions."""
+    return {
+        blob.path[len(prefix) :]: _packed(blob.size, bytes.fromhex(blob.md5 or "")) for blob in container.list(prefix)
+    }
 
 
-def _numbered(dataset: Dataset) -> Iterator[tuple[int, str]]:
-    yield from enumerate(dataset.paths)
+def _packed(size: int, digest: bytes) -> bytes:
+    return size.to_bytes(8) + digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +62,21 @@ class _Sender:
     root: Path
     container: Container
     prefix: str
-    there: dict[str, tuple[int, str | None]]
+    there: dict[str, bytes]
+    large: Semaphore = field(default_factory=lambda: Semaphore(LARGE_AT_ONCE))
 
     def send(self, item: tuple[int, str]) -> _Sent:
         index, path = item
         file = self.root / path
         try:
-            size = file.stat().st_size
-            if size > IN_MEMORY:
-                return self._send_large(index, path, file)
+            if file.stat().st_size > IN_MEMORY:
+                with self.large:
+                    return self._send_large(index, path, file)
             content = file.read_bytes()
         except OSError as error:
             return _Sent(index, 0, bytes(16), skipped=False, problem=error.strerror or type(error).__name__)
         digest = hashlib.md5(content, usedforsecurity=False).digest()
-        skipped = self.there.get(path) == (len(content), digest.hex())
+        skipped = self.there.get(path) == _packed(len(content), digest)
         if not skipped:
             self.container.write(self.prefix + path, content, md5=digest)
         return _Sent(index, len(content), digest, skipped)
@@ -82,30 +87,43 @@ class _Sender:
             while piece := stream.read(HASH_PIECE):
                 summer.update(piece)
                 size += len(piece)
-            skipped = self.there.get(path) == (size, summer.hexdigest())
+            skipped = self.there.get(path) == _packed(size, summer.digest())
             if not skipped:
                 stream.seek(0)
                 self.container.write(self.prefix + path, stream, md5=summer.digest())
         return _Sent(index, size, summer.digest(), skipped)
 
 
-def _with_digests(dataset: Dataset, results: list[_Sent]) -> Dataset:
-    results.sort(key=lambda sent: sent.index)
-    good = [sent for sent in results if sent.problem is None]
-    unread = tuple(
-        Rejected(
-            dataset.paths[sent.index],
-            dataset.sizes[sent.index],
-            "Unreadable",
-            f"cannot be read: {sent.problem}",
+class _Columns:
+    """What is learned of each image on the way, as columns."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._sizes = array("Q", dataset.sizes)
+        self._digests = bytearray(16 * len(dataset))
+        self._problems: dict[int, str] = {}
+
+    def note(self, sent: _Sent) -> None:
+        if sent.problem is not None:
+            self._problems[sent.index] = sent.problem
+        else:
+            self._sizes[sent.index] = sent.size
+            self._digests[16 * sent.index : 16 * sent.index + 16] = sent.digest
+
+    def dataset(self) -> Dataset:
+        """The dataset with checksums, and without what could not be read."""
+        old, problems = self._dataset, self._problems
+        if not problems:
+            return replace(old, sizes=self._sizes, digests=bytes(self._digests))
+        good = [index for index in range(len(old)) if index not in problems]
+        unread = tuple(
+            Rejected(old.paths[index], old.sizes[index], "Unreadable", f"cannot be read: {problem}")
+            for index, problem in sorted(problems.items())
         )
-        for sent in results
-        if sent.problem is not None
-    )
-    return replace(
-        dataset,
-        paths=[dataset.paths[sent.index] for sent in good],
-        sizes=array("Q", (sent.size for sent in good)),
-        digests=b"".join(sent.digest for sent in good),
-        rejected=dataset.rejected + unread,
-    )
+        return replace(
+            old,
+            paths=[old.paths[index] for index in good],
+            sizes=array("Q", (self._sizes[index] for index in good)),
+            digests=b"".join(self._digests[16 * index : 16 * index + 16] for index in good),
+            rejected=old.rejected + unread,
+        )

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
 
 MIB = 1 << 20
-SINGLE_PUT_BYTES = 32 * MIB
-BLOCK_BYTES = 8 * MIB
+SINGLE_PUT_BYTES = 8 * MIB  # a larger blob goes in blocks, so that it need not be in memory at once
+SINGLE_GET_BYTES = 32 * MIB
+BLOCK_BYTES = 4 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +254,7 @@ def _service(endpoint: str, key: str | None, patience: Patience) -> "BlobService
         ),
         max_single_put_size=SINGLE_PUT_BYTES,
         max_block_size=BLOCK_BYTES,
-        max_single_get_size=SINGLE_PUT_BYTES,
+        max_single_get_size=SINGLE_GET_BYTES,
         max_chunk_get_size=BLOCK_BYTES,
     )
 
