@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     worker_command: str = Field("batchimg-worker", description="what starts the worker on a node")
     chunk_images: int | None = Field(None, ge=1, description="images a task; default: by size, 2 to 10 minutes a task")
     max_megapixels: float = Field(200.0, gt=0, description="a larger image is refused before it is decoded")
-    memory_mb: int = Field(2048, ge=256, description="memory that one task may use; a larger image is refused")
+    memory_mb: int = Field(2048, ge=512, description="memory that one task may use; a larger image is refused")
     task_retries: int = Field(2, ge=0, le=100, description="how often a failed task is tried again")
     upload_threads: int = Field(16, ge=1, le=256, description="files sent at a time")
     download_threads: int = Field(16, ge=1, le=256, description="files fetched at a time")

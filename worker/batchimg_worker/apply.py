@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from batchimg_worker.codec import (
@@ -26,7 +27,7 @@ from batchimg_worker.errors import EncodeError, ImageTooLarge, OperationFailed
 from batchimg_worker.operations import MEASURES, OPERATIONS, Shape
 from batchimg_worker.operations.arrays import Image
 from batchimg_worker.operations.kernels import TEMPORARY_BYTES
-from batchimg_worker.recipe import Output, Recipe, Step
+from batchimg_worker.recipe import Measurement, Output, Recipe, Step
 
 MEGABYTE = 1024 * 1024
 UPRIGHT_SIDES = (1, 2, 3, 4)
@@ -83,7 +84,7 @@ def apply_recipe(picture: Picture, recipe: Recipe) -> Iterator[VariantOutput]:
 
     Raises OperationFailed, which names the variant, the step and the reason.
     """
-    rest = replace(picture, array=picture.array[:0])
+    rest = replace(picture, array=picture.array[:0].copy())
     waiting: list[tuple[Branch, Image]] = [(plan_steps(recipe), picture.array)]
     del picture
     while waiting:
@@ -96,25 +97,37 @@ def apply_recipe(picture: Picture, recipe: Recipe) -> Iterator[VariantOutput]:
         del array
 
 
-def _run(step: Step, array: Image, variant: str) -> Image:
-    try:
-        result: Image = OPERATIONS.get(step.operation).run(array, step.parameters)
-    except MemoryError:
-        reason = "not enough memory"
-    except Exception as error:  # noqa: BLE001 - an operation of a third party may raise anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-    else:
-        return result
-    raise OperationFailed(
-        f"variant {variant}: {step.operation}: {reason}", "Change the step, or take the image out of the dataset."
-    )
-
-
 def measure(picture: Picture, recipe: Recipe) -> Measured:
-    """Every measure of the recipe, taken of the original after its orientation was applied."""
-    return {
-        entry.measure: MEASURES.get(entry.measure).run(picture.array, entry.parameters) for entry in recipe.measures
-    }
+    """Every measure of the recipe, taken of the original after its orientation was applied.
+
+    Raises OperationFailed, which names the measure and the reason.
+    """
+    return {entry.measure: _numbers(entry, picture.array) for entry in recipe.measures}
+
+
+def _numbers(entry: Measurement, array: Image) -> Mapping[str, float]:
+    with _told(f"measure {entry.measure}"):
+        numbers: Mapping[str, float] = MEASURES.get(entry.measure).run(array, entry.parameters)
+    return numbers
+
+
+def _run(step: Step, array: Image, variant: str) -> Image:
+    with _told(f"variant {variant}: {step.operation}"):
+        result: Image = OPERATIONS.get(step.operation).run(array, step.parameters)
+    return result
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Turn whatever an operation raises into one line of OperationFailed: one of a third party may raise anything."""
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if isinstance(error, MemoryError):
+            reason = "not enough memory"
+        hint = "Change the step, or take the image out of the dataset."
+        raise OperationFailed(f"{where}: {reason}", hint) from error
 
 
 @dataclass(frozen=True)
@@ -196,6 +209,7 @@ def peak_bytes(header: Header, recipe: Recipe) -> int:
     """What `process` holds at most for such an image, beside the file's own bytes: an estimate from above."""
     bytes_each = header.decoded_bytes // (header.width * header.height * header.channels or 1)
     size = (header.height, header.width) if header.orientation in UPRIGHT_SIDES else (header.width, header.height)
+    written = written_format(header.format, recipe.output.format)
     peak = decode_bytes(header)
     waiting = [(plan_steps(recipe), _Sized((*size, header.channels), bytes_each))]
     while waiting:
@@ -207,7 +221,8 @@ def peak_bytes(header: Header, recipe: Recipe) -> int:
             peak = max(peak, held_before + array.bytes + TEMPORARY_BYTES)
         waiting += [(child, array) for child in branch.children.values()]
         if branch.variants:
-            peak = max(peak, held + array.bytes + encode_bytes(array.bytes))
+            pixels = array.shape[0] * array.shape[1]
+            peak = max(peak, held + array.bytes + encode_bytes(pixels, array.bytes, written))
     return peak
 
 

@@ -58,6 +58,10 @@ OTHER_SUFFIXES = (".gif", ".apng", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".
 IMAGE_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes) | set(OTHER_SUFFIXES)
 NAMELESS = ".image"
 
+WEBP_DECODER = 16
+WEBP_ENCODER = 32
+"""Bytes a pixel that libwebp holds for itself."""
+
 
 @dataclass(frozen=True)
 class DecodeLimits:
@@ -150,14 +154,15 @@ def encode(picture: Picture, format: str, *, quality: int = 90) -> Encoded:  # n
 
 
 def decode_bytes(header: Header) -> int:
-    """The memory that `decode` holds at most: Pillow's own 4 bytes a pixel, its copy and the array."""
+    """The memory that `decode` holds at most, measured: Pillow's 4 bytes a pixel, the array twice, libwebp's canvas."""
     pixels = header.width * header.height
-    return pixels * 4 + header.decoded_bytes * 2
+    usual = max(4 * pixels + 2 * header.decoded_bytes, 3 * header.decoded_bytes)
+    return usual + (WEBP_DECODER * pixels if header.format == "webp" else 0)
 
 
-def encode_bytes(decoded_bytes: int) -> int:
-    """The memory that `encode` holds at most beside the array it writes: Pillow's copy and the file."""
-    return decoded_bytes * 3
+def encode_bytes(pixels: int, array_bytes: int, format: str) -> int:  # noqa: A002 - the recipe's word
+    """The memory that `encode` holds at most beside the array it writes, measured on noise."""
+    return 4 * pixels + 2 * array_bytes + (WEBP_ENCODER * pixels if format == "webp" else 0)
 
 
 def written_format(source_format: str, wanted: str) -> str:

@@ -45,7 +45,7 @@ class Limits(Document):
     """What one task may use; an image beyond it is recorded as failed."""
 
     max_megapixels: Annotated[float, Field(gt=0)] = 200.0
-    memory_mb: Annotated[int, Field(ge=256)] = 2048
+    memory_mb: Annotated[int, Field(ge=512)] = 2048
 
 
 class Source(Document):

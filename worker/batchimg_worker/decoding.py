@@ -81,7 +81,7 @@ def _pillow(data: bytes) -> Pixels:
         wanted = _mode(image)
     opened: Any = iio.imopen(data, "r", plugin="pillow")  # its type leaves out what the plugin takes
     with opened as file:
-        array = file.read(index=0, mode=wanted, writeable_output=False)
+        array = file.read(index=0, mode=None if wanted == stored else wanted, writeable_output=False)
     notes: tuple[str, ...] = ()
     if stored == "1":
         notes = ("1-bit read as 8-bit grey",)

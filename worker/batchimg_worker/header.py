@@ -117,7 +117,8 @@ def _beginning(data: bytes) -> str:
 
 
 def _refuse_foreign(data: bytes) -> None:
-    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
+    brands = data[8:64]  # some AVIF files call themselves mif1 first
+    if data[4:8] == b"ftyp" and brands[:4] in HEIF_BRANDS and b"avif" not in brands:
         raise DecodeError("is a HEIC image, which batchimg does not read", "Convert it to JPEG or PNG first.")
 
 

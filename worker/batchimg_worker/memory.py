@@ -6,7 +6,6 @@ from batchimg_worker.contract import Limits
 MIB = 1 << 20
 BASE_BYTES = 200 * MIB  # the interpreter with its libraries
 QUEUE_SHARE = 8  # each of the two queues may hold an eighth
-LEAST_BYTES = 32 * MIB
 
 
 def queue_bytes(limits: Limits) -> int:
@@ -17,4 +16,4 @@ def queue_bytes(limits: Limits) -> int:
 def image_limits(limits: Limits) -> DecodeLimits:
     """What one image may take while it is worked on."""
     room = limits.memory_mb * MIB - BASE_BYTES - 2 * queue_bytes(limits)
-    return DecodeLimits(max_megapixels=limits.max_megapixels, memory_bytes=max(room, LEAST_BYTES))
+    return DecodeLimits(max_megapixels=limits.max_megapixels, memory_bytes=room)

@@ -42,7 +42,9 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     """Read a built-in recipe by name, or a YAML file. Raises RecipeError."""
     text = str(name_or_path)
     if text in builtin_recipes():
-        return parse_recipe((resources.files("batchimg_worker") / "recipes" / f"{text}.yaml").read_text(), text)
+        return parse_recipe(
+            (resources.files("batchimg_worker") / "recipes" / f"{text}.yaml").read_text(encoding="utf-8"), text
+        )
     path = Path(text).expanduser()
     if not path.is_file():
         hint = nearest(text, builtin_recipes())

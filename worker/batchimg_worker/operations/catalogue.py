@@ -10,8 +10,8 @@ This page is made from the code: `batchimg_worker.operations.catalogue.markdown(
 
 scikit-image defines every result: within 1 grey level on 99.9 % of the pixels and within 2 on all (8-bit), clipped,
 and rounded as `skimage.img_as_ubyte` does. The type of the pixels stays. Alpha is one more channel, as with
-`channel_axis=-1`; only where a JPEG or BMP is written is an image laid on white. What happens to odd files is decided in
-`batchimg_worker/codec.py`.
+`channel_axis=-1`; only where a JPEG or BMP is written is an image laid on white. What happens to odd files is
+decided in `batchimg_worker/codec.py`.
 
 In a recipe an operation is `name`, `{name: value}` or `{name: {parameter: value, ...}}`; after `--op` it is `name`,
 `name=value` or `name=parameter:value,parameter:value`, and `|` chains several.
