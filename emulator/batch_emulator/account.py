@@ -1,0 +1,121 @@
+"""The account: everything that operations and the life of pools, jobs and tasks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from batch_emulator.clock import Clock, Timer
+from batch_emulator.directories import NodeFolders
+from batch_emulator.entities import Job, Node, Pool, Task, count_task
+from batch_emulator.errors import BatchError
+from batch_emulator.journal import Journal
+from batch_emulator.launcher import Launcher, Process
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the emulator was started with."""
+
+    account_name: str = "localbatch"
+    node_environment: Mapping[str, str] = field(default_factory=dict)
+    node_delay: float = 0.1
+    """Seconds that each step of a node's start takes."""
+    strict_casing: bool = False
+    """Give the add-task status in lower case, as the schema has it, instead of as the service was recorded."""
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """A task on a node, from the moment it gets its slots until it gives them back."""
+
+    task: Task
+    node: Node
+    process: Process | None = None
+    ending: str | None = None
+    fetching: bool = False
+    limit: Timer | None = None
+
+
+def _nothing(_: Task) -> None:
+    """Before the account is assembled nobody listens."""
+
+
+@dataclass(eq=False)
+class Account:
+    """The one account of an emulator: its entities, and what makes them move."""
+
+    settings: Settings
+    clock: Clock
+    launcher: Launcher
+    journal: Journal
+    folders: NodeFolders
+    url: str = "http://127.0.0.1"
+    pools: dict[str, Pool] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    jobs_by_pool: dict[str, dict[str, Job]] = field(default_factory=dict)
+    runs: dict[Task, Run] = field(default_factory=dict)
+    next_job_key: int = 1
+    next_node: int = 1
+    task_completed: Callable[[Task], None] = _nothing
+    task_requeued: Callable[[Task], None] = _nothing
+    slots_freed: Callable[[Node], None] = lambda _: None
+    schedule: Callable[[str], None] = lambda _: None
+
+    def now(self) -> int:
+        """The time in ticks."""
+        return self.clock.ticks()
+
+    def pool(self, pool_id: str) -> Pool:
+        """The pool of that id, or PoolNotFound."""
+        pool = self.pools.get(pool_id.lower())
+        if pool is None:
+            raise BatchError("PoolNotFound")
+        return pool
+
+    def node(self, pool_id: str, node_id: str) -> Node:
+        """The node of that id, or NodeNotFound."""
+        node = self.pool(pool_id).nodes.get(node_id)
+        if node is None:
+            raise BatchError("NodeNotFound")
+        return node
+
+    def job(self, job_id: str) -> Job:
+        """The job of that id, or JobNotFound."""
+        job = self.jobs.get(job_id.lower())
+        if job is None:
+            raise BatchError("JobNotFound")
+        return job
+
+    def task(self, job_id: str, task_id: str) -> Task:
+        """The task of that id, or TaskNotFound."""
+        task = self.job(job_id).tasks.get(task_id.lower())
+        if task is None:
+            raise BatchError("TaskNotFound")
+        return task
+
+    def add_job(self, job: Job) -> None:
+        """Let the account and the job's pool know a job."""
+        self.jobs[job.id.lower()] = job
+        self.jobs_by_pool.setdefault(job.pool_id.lower(), {})[job.id.lower()] = job
+
+    def forget_job(self, job: Job) -> None:
+        """Undo `add_job`."""
+        self.jobs.pop(job.id.lower(), None)
+        self.jobs_by_pool.get(job.pool_id.lower(), {}).pop(job.id.lower(), None)
+
+    def forget_task(self, task: Task) -> None:
+        """Take a task that does not run out of its job, and its files off its node."""
+        job = task.job
+        if job.tasks.pop(task.id.lower(), None) is None:
+            return
+        job.order[task.seq] = None
+        count_task(task, -1)
+        self.journal.task_gone(task)
+        if task.address is not None:
+            self.folders.discard(self.folders.task(task.address.node_id, job.id, task.id).root)
+
+    def mark(self, task: Task) -> str:
+        """How to find the process of a running task after a restart; '' if it has none."""
+        run = self.runs.get(task)
+        return run.process.mark if run and run.process else ""

@@ -1,0 +1,179 @@
+"""The HTTP side: raw ASGI, from bytes to operations and back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from batch_emulator import log
+from batch_emulator.account import Account
+from batch_emulator.auth import SharedKey
+from batch_emulator.durations import timestamp
+from batch_emulator.errors import BatchError, error_body
+from batch_emulator.routes import Route, find
+from batch_emulator.wire import JSON_TYPE, FileBody, Reply, Request, first_values, json_reply
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+API_VERSIONS = (
+    "2022-01-01.15.0",
+    "2022-10-01.16.0",
+    "2024-02-01.19.0",
+    "2024-07-01.20.0",
+    "2025-06-01",
+)
+MAX_BODY = 1_048_576
+BLOCK = 1 << 18
+HEALTH = "/healthz"
+_FRONT = b"Azure Batch emulator. Point a Batch client at this address.\n"
+
+
+class App:
+    """The ASGI application of one account."""
+
+    def __init__(self, account: Account, key: SharedKey, *, access_log: bool = True) -> None:
+        self._account = account
+        self._key = key
+        self._access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        request_id = str(uuid.uuid4())
+        method, raw_path = scope["method"], scope["raw_path"].decode("latin-1").partition("?")[0]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers["request-id"] = request_id
+        if raw_path in ("/", HEALTH) and method in ("GET", "HEAD"):
+            reply = self._public(raw_path)
+        else:
+            reply = await self._answer(
+                Request(method, raw_path, scope["query_string"].decode("latin-1"), headers, b""), receive
+            )
+        await _send(reply, headers, method, send)
+        if self._access_log and raw_path != HEALTH:
+            milliseconds = (time.perf_counter() - started) * 1000
+            log.line(f"{method} {raw_path} {reply.status} {milliseconds:.1f}ms")
+
+    def _public(self, path: str) -> Reply:
+        if path == HEALTH:
+            return json_reply({"status": "ok", "runningTasks": len(self._account.runs)}, status=200)
+        return Reply({"content-type": "text/plain; charset=utf-8"}, _FRONT, 200)
+
+    async def _answer(self, request: Request, receive: Receive) -> Reply:
+        try:
+            request = _with_body(request, await _read(receive))
+            return self._operate(request)
+        except BatchError as error:
+            return self._refuse(error, request)
+        except Exception:  # noqa: BLE001 - a bug must become a 500, not a cut connection
+            traceback.print_exc()
+            return self._refuse(BatchError("InternalError"), request)
+
+    def _operate(self, request: Request) -> Reply:
+        self._key.verify(request)
+        route, path = find(request.method, request.raw_path)
+        request = _with_parameters(request, path)
+        _check_query(route, request)
+        if route.operation is None:
+            raise BatchError("UnsupportedOperation", ("Operation", f"{route.method} {route.template}"))
+        try:
+            reply = route.operation(self._account, request)
+        finally:
+            self._account.journal.flush()
+        reply.status = reply.status or route.status
+        return reply
+
+    def _refuse(self, error: BatchError, request: Request) -> Reply:
+        account = self._account
+        body = error_body(error, account.url, request.headers["request-id"], timestamp(account.now()))
+        if error.status == 304:
+            return Reply(status=304)
+        return Reply({"content-type": JSON_TYPE}, body, error.status)
+
+
+def _with_body(request: Request, body: bytes) -> Request:
+    return Request(request.method, request.raw_path, request.query_string, request.headers, body)
+
+
+def _with_parameters(request: Request, path: dict[str, str]) -> Request:
+    query = first_values(request.query_string)
+    return Request(request.method, request.raw_path, request.query_string, request.headers, request.body, path, query)
+
+
+def _check_query(route: Route, request: Request) -> None:
+    version = request.query.get("api-version")
+    if version is None:
+        raise BatchError("MissingRequiredQueryParameter", ("QueryParameterName", "api-version"))
+    if version not in API_VERSIONS:
+        raise BatchError("UnsupportedRequestVersion", ("ApiVersion", version), ("Supported", ", ".join(API_VERSIONS)))
+    for name in request.query:
+        if name not in route.query:
+            raise BatchError("UnsupportedQueryParameter", ("QueryParameterName", name))
+    for name in ("timeOut", "timeout"):
+        request.whole(name, 0, 2**31 - 1)
+
+
+async def _read(receive: Receive) -> bytes:
+    """The request's body; one that is too large is read to its end, so that the client sees the answer."""
+    blocks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BatchError("InvalidRequestBody", ("Reason", "The connection was cut."))
+        block = message.get("body", b"")
+        size += len(block)
+        if size <= MAX_BODY:
+            blocks.append(block)
+        if not message.get("more_body", False):
+            break
+    if size > MAX_BODY:
+        raise BatchError("RequestBodyTooLarge", ("MaxLimit", str(MAX_BODY)), ("Size", str(size)))
+    return b"".join(blocks)
+
+
+def _head(reply: Reply, request_headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    headers = {
+        "server": "batch-emulator",
+        "dataserviceversion": "3.0",
+        "request-id": request_headers["request-id"],
+    } | reply.headers
+    if request_headers.get("return-client-request-id", "").lower() == "true":
+        headers["client-request-id"] = request_headers.get("client-request-id", "")
+    if "content-length" not in headers and reply.status not in (204, 304):
+        length = reply.body.length if isinstance(reply.body, FileBody) else len(reply.body)
+        headers["content-length"] = str(length)
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+async def _send(reply: Reply, request_headers: dict[str, str], method: str, send: Send) -> None:
+    await send({"type": "http.response.start", "status": reply.status, "headers": _head(reply, request_headers)})
+    if method == "HEAD" or reply.status in (204, 304):
+        await send({"type": "http.response.body", "body": b""})
+    elif isinstance(reply.body, FileBody):
+        await _send_file(reply.body, send)
+    else:
+        await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _send_file(body: FileBody, send: Send) -> None:
+    """Exactly `length` bytes, also when the file shrinks meanwhile (then zeros), as the head promised."""
+    left = body.length
+    with body.path.open("rb") as file:
+        file.seek(body.start)
+        while left > 0:
+            size = min(BLOCK, left)
+            block = await asyncio.to_thread(file.read, size) if body.length > BLOCK else file.read(size)
+            block = block or b"\0" * size
+            left -= len(block)
+            await send({"type": "http.response.body", "body": block, "more_body": left > 0})
+    if body.length == 0:
+        await send({"type": "http.response.body", "body": b""})

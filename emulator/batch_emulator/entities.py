@@ -1,0 +1,249 @@
+"""What the account holds: pools with nodes, jobs with tasks. A million tasks fit, so a task is slots only."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from batch_emulator import states
+from batch_emulator.clock import Timer
+from batch_emulator.durations import UNLIMITED, duration_seconds
+from batch_emulator.launcher import Process
+
+Spec = dict[str, Any]
+"""A checked JSON object of the request, as the wire writes it."""
+
+UNLIMITED_SECONDS = duration_seconds(UNLIMITED)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task, a start task or a resize did not succeed, as the wire's failureInfo says it."""
+
+    category: str
+    code: str
+    message: str
+    details: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskConstraints:
+    """Limits of a task, shared by all tasks that have the same; durations as the wire writes them."""
+
+    max_wall_clock: str = UNLIMITED
+    retention: str = "P7D"
+    max_retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAddress:
+    """Where a task ran; outlives the node, shared by all tasks of the node."""
+
+    pool_id: str
+    node_id: str
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """One task. Times are ticks; `spec` is the user's JSON without id and constraints."""
+
+    job: Job
+    id: str
+    seq: int
+    spec: bytes
+    constraints: TaskConstraints
+    required_slots: int
+    created: int
+    modified: int
+    state_since: int
+    state: str = "active"
+    previous_state: str | None = None
+    previous_since: int | None = None
+    started: int | None = None
+    ended: int | None = None
+    exit_code: int | None = None
+    failure: Failure | None = None
+    result: str | None = None
+    retries: int = 0
+    last_retry: int | None = None
+    requeues: int = 0
+    last_requeue: int | None = None
+    address: NodeAddress | None = None
+    waits_for: int = 0
+    has_exit_conditions: bool = False
+    satisfied: bool = False
+    queued: bool = False
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many tasks (or slots of tasks) a job has in each group; kept up to date by every change."""
+
+    active: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
+class RangeWatch:
+    """A task that waits for the integer ids `start` to `end`, both included."""
+
+    start: int
+    end: int
+    task: Task
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One job. `spec` holds what is only recorded (displayName, metadata, ...)."""
+
+    id: str
+    key: int
+    pool_id: str
+    spec: Spec
+    created: int
+    modified: int
+    state_since: int
+    priority: int = 0
+    max_parallel: int = -1
+    uses_dependencies: bool = False
+    on_all_complete: str = "noaction"
+    on_failure: str = "noaction"
+    max_wall_clock: str = UNLIMITED
+    max_retries: int = 0
+    state: str = "active"
+    previous_state: str | None = None
+    previous_since: int | None = None
+    started: int = 0
+    ended: int | None = None
+    terminate_reason: str | None = None
+    next_seq: int = 0
+    tasks: dict[str, Task] = field(default_factory=dict)
+    order: list[Task | None] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+    slot_counts: Counts = field(default_factory=Counts)
+    ready: dict[int, deque[Task]] = field(default_factory=dict)
+    occupied: set[Task] = field(default_factory=set)
+    waiting: dict[str, list[Task]] = field(default_factory=dict)
+    watches: list[RangeWatch] = field(default_factory=list)
+    satisfied: set[str] = field(default_factory=set)
+    limit_timer: Timer | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One node of a pool; `free_slots` counts what no task occupies."""
+
+    pool: Pool
+    id: str
+    address: NodeAddress
+    ip: str
+    dedicated: bool
+    allocated: int
+    booted: int
+    state_since: int
+    free_slots: int
+    state: str = "creating"
+    scheduling: str = "enabled"
+    total_run: int = 0
+    total_succeeded: int = 0
+    running: set[Task] = field(default_factory=set)
+    recent: deque[Task] = field(default_factory=lambda: deque(maxlen=10))
+    start_task: Spec | None = None
+    start_task_progress: StartTaskProgress | None = None
+    errors: list[Failure] = field(default_factory=list)
+    leaving: Leaving | None = None
+    start_process: Process | None = None
+
+
+@dataclass(slots=True)
+class StartTaskProgress:
+    """How the start task of a node is doing."""
+
+    started: int
+    ended: int | None = None
+    exit_code: int | None = None
+    failure: Failure | None = None
+    retries: int = 0
+    last_retry: int | None = None
+
+
+@dataclass(slots=True)
+class Leaving:
+    """A node is to leave, or to restart, as soon as its tasks have ended in the way `option` says."""
+
+    option: str
+    then: str
+
+
+@dataclass(slots=True, eq=False)
+class Pool:
+    """One pool. `spec` holds what is only recorded and given back."""
+
+    id: str
+    spec: Spec
+    vm_size: str
+    created: int
+    modified: int
+    state_since: int
+    allocation_since: int
+    slots_per_node: int = 1
+    fill: str = "spread"
+    resize_timeout: str = "PT15M"
+    target_dedicated: int = 0
+    target_low_priority: int = 0
+    start_task: Spec | None = None
+    state: str = "active"
+    allocation: str = "steady"
+    nodes: dict[str, Node] = field(default_factory=dict)
+    resize_errors: list[Failure] = field(default_factory=list)
+
+
+def move_pool(pool: Pool, target: str, now: int) -> None:
+    """Change the state of a pool."""
+    states.check("pool", pool.state, target)
+    pool.state, pool.state_since = target, now
+
+
+def move_allocation(pool: Pool, target: str, now: int) -> None:
+    """Change the allocation state of a pool."""
+    states.check("pool allocation", pool.allocation, target)
+    pool.allocation, pool.allocation_since = target, now
+
+
+def move_node(node: Node, target: str, now: int) -> None:
+    """Change the state of a node."""
+    states.check("node", node.state, target)
+    node.state, node.state_since = target, now
+
+
+def move_job(job: Job, target: str, now: int) -> None:
+    """Change the state of a job."""
+    states.check("job", job.state, target)
+    job.previous_state, job.previous_since = job.state, job.state_since
+    job.state, job.state_since = target, now
+
+
+def move_task(task: Task, target: str, now: int) -> None:
+    """Change the state of a task and keep its job's counts; its `result` must be right for `target`."""
+    states.check("task", task.state, target)
+    count_task(task, -1)
+    task.previous_state, task.previous_since = task.state, task.state_since
+    task.state, task.state_since = target, now
+    count_task(task, 1)
+
+
+def count_task(task: Task, step: int) -> None:
+    """Add a task to, or take it from, the counts of its job."""
+    group = _group(task)
+    for counts, amount in ((task.job.counts, step), (task.job.slot_counts, step * task.required_slots)):
+        setattr(counts, group, getattr(counts, group) + amount)
+
+
+def _group(task: Task) -> str:
+    if task.state == "completed":
+        return "failed" if task.failure else "succeeded"
+    return "active" if task.state == "active" else "running"

@@ -1,0 +1,261 @@
+"""Entities as the wire shows them, with the service's defaults filled in."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from batch_emulator.account import Account
+from batch_emulator.durations import timestamp
+from batch_emulator.entities import Failure, Job, Node, NodeAddress, Pool, Task
+from batch_emulator.paging import Select, select_fields
+from batch_emulator.wire import etag, when
+
+Fields = dict[str, Any]
+
+DEFAULT_IDENTITY: Fields = {"autoUser": {"scope": "pool", "elevationLevel": "nonadmin"}}
+_FILL_TYPES = {"spread": "Spread", "pack": "Pack"}
+_SPEC_FREE = frozenset(
+    (
+        "id",
+        "url",
+        "eTag",
+        "creationTime",
+        "lastModified",
+        "state",
+        "stateTransitionTime",
+        "previousState",
+        "previousStateTransitionTime",
+        "constraints",
+        "requiredSlots",
+        "executionInfo",
+        "nodeInfo",
+    )
+)
+"""Fields of a task that can be told without looking into its spec."""
+
+
+def present(fields: Fields) -> Fields:
+    """Without the fields that are None."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def failure_fields(failure: Failure | None) -> Fields | None:
+    """A failureInfo."""
+    if failure is None:
+        return None
+    fields: Fields = {"category": failure.category, "code": failure.code, "message": failure.message}
+    if failure.details:
+        fields["details"] = [{"name": name, "value": value} for name, value in failure.details]
+    return fields
+
+
+def task_url(account: Account, task: Task) -> str:
+    """Where a task is found."""
+    return f"{account.url}/jobs/{task.job.id}/tasks/{task.id}"
+
+
+def task_fields(account: Account, task: Task, wanted: Select = None) -> Fields:
+    """A task."""
+    fields: Fields = {
+        "id": task.id,
+        "url": task_url(account, task),
+        "eTag": etag(task.modified),
+        "creationTime": timestamp(task.created),
+        "lastModified": timestamp(task.modified),
+        "state": task.state,
+        "stateTransitionTime": timestamp(task.state_since),
+        "previousState": task.previous_state,
+        "previousStateTransitionTime": when(task.previous_since),
+    }
+    if wanted is None or not wanted <= _SPEC_FREE:
+        fields |= json.loads(task.spec)
+        fields.setdefault("userIdentity", DEFAULT_IDENTITY)
+    limits = task.constraints
+    fields["constraints"] = {
+        "maxWallClockTime": limits.max_wall_clock,
+        "retentionTime": limits.retention,
+        "maxTaskRetryCount": limits.max_retries,
+    }
+    fields["requiredSlots"] = task.required_slots
+    if wanted is None or "executionInfo" in wanted:
+        fields["executionInfo"] = execution_fields(task)
+    if task.address is not None and (wanted is None or "nodeInfo" in wanted):
+        fields["nodeInfo"] = _node_fields(account, task, task.address)
+    return select_fields(fields, wanted)
+
+
+def execution_fields(task: Task) -> Fields:
+    """A task's executionInfo."""
+    return present(
+        {
+            "startTime": when(task.started),
+            "endTime": when(task.ended),
+            "exitCode": task.exit_code,
+            "failureInfo": failure_fields(task.failure),
+            "result": task.result if task.state == "completed" else None,
+            "retryCount": task.retries,
+            "lastRetryTime": when(task.last_retry),
+            "requeueCount": task.requeues,
+            "lastRequeueTime": when(task.last_requeue),
+        }
+    )
+
+
+def _node_fields(account: Account, task: Task, address: NodeAddress) -> Fields:
+    node_url = f"{account.url}/pools/{address.pool_id}/nodes/{address.node_id}"
+    folder = f"workitems/{task.job.id}/job-1/{task.id}"
+    return {
+        "affinityId": f"TVM:{address.node_id}",
+        "nodeUrl": node_url,
+        "poolId": address.pool_id,
+        "nodeId": address.node_id,
+        "taskRootDirectory": folder,
+        "taskRootDirectoryUrl": f"{node_url}/files/{folder}",
+    }
+
+
+def job_fields(account: Account, job: Job, wanted: Select = None) -> Fields:
+    """A job."""
+    execution = present(
+        {
+            "startTime": timestamp(job.started),
+            "endTime": when(job.ended),
+            "poolId": job.pool_id,
+            "terminateReason": job.terminate_reason,
+        }
+    )
+    fields: Fields = {
+        "id": job.id,
+        "displayName": job.spec.get("displayName"),
+        "url": f"{account.url}/jobs/{job.id}",
+        "eTag": etag(job.modified),
+        "lastModified": timestamp(job.modified),
+        "creationTime": timestamp(job.created),
+        "state": job.state,
+        "stateTransitionTime": timestamp(job.state_since),
+        "previousState": job.previous_state,
+        "previousStateTransitionTime": when(job.previous_since),
+        "priority": job.priority,
+        "maxParallelTasks": job.max_parallel,
+        "usesTaskDependencies": job.uses_dependencies,
+        "allowTaskPreemption": False,
+        "constraints": {"maxWallClockTime": job.max_wall_clock, "maxTaskRetryCount": job.max_retries},
+        "commonEnvironmentSettings": job.spec.get("commonEnvironmentSettings"),
+        "poolInfo": {"poolId": job.pool_id},
+        "metadata": job.spec.get("metadata"),
+        "networkConfiguration": job.spec.get("networkConfiguration"),
+        "executionInfo": execution,
+        "onAllTasksComplete": job.on_all_complete,
+        "onTaskFailure": job.on_failure,
+    }
+    return select_fields(fields, wanted)
+
+
+def pool_fields(account: Account, pool: Pool, wanted: Select = None) -> Fields:
+    """A pool."""
+    dedicated = sum(node.dedicated for node in pool.nodes.values())
+    fields: Fields = {
+        "id": pool.id,
+        "displayName": pool.spec.get("displayName"),
+        "url": f"{account.url}/pools/{pool.id}",
+        "eTag": etag(pool.modified),
+        "lastModified": timestamp(pool.modified),
+        "creationTime": timestamp(pool.created),
+        "state": pool.state,
+        "stateTransitionTime": timestamp(pool.state_since),
+        "allocationState": pool.allocation,
+        "allocationStateTransitionTime": timestamp(pool.allocation_since),
+        "vmSize": pool.vm_size,
+        "resizeTimeout": pool.resize_timeout,
+        "resizeErrors": [_resize_error(error) for error in pool.resize_errors] or None,
+        "currentDedicatedNodes": dedicated,
+        "targetDedicatedNodes": pool.target_dedicated,
+        "currentLowPriorityNodes": len(pool.nodes) - dedicated,
+        "targetLowPriorityNodes": pool.target_low_priority,
+        "enableAutoScale": False,
+        "enableInterNodeCommunication": pool.spec.get("enableInterNodeCommunication", False),
+        "startTask": pool.start_task,
+        "taskSlotsPerNode": pool.slots_per_node,
+        "taskSchedulingPolicy": {"nodeFillType": _FILL_TYPES[pool.fill]},
+    }
+    for name in ("userAccounts", "metadata", "networkConfiguration", "upgradePolicy"):
+        fields[name] = pool.spec.get(name)
+    fields["virtualMachineConfiguration"] = pool.spec.get("virtualMachineConfiguration")
+    return select_fields(fields, wanted)
+
+
+def _resize_error(failure: Failure) -> Fields:
+    values = [{"name": name, "value": value} for name, value in failure.details]
+    return {"code": failure.code, "message": failure.message, "values": values}
+
+
+def node_url(account: Account, node: Node) -> str:
+    """Where a node is found."""
+    return f"{account.url}/pools/{node.pool.id}/nodes/{node.id}"
+
+
+def node_fields(account: Account, node: Node, wanted: Select = None) -> Fields:
+    """A node."""
+    image = (node.pool.spec.get("virtualMachineConfiguration") or {}).get("imageReference", {})
+    recent = [
+        {
+            "taskUrl": task_url(account, task),
+            "jobId": task.job.id,
+            "taskId": task.id,
+            "taskState": task.state,
+            "executionInfo": execution_fields(task),
+        }
+        for task in node.recent
+    ]
+    fields: Fields = {
+        "id": node.id,
+        "url": node_url(account, node),
+        "state": node.state,
+        "schedulingState": node.scheduling,
+        "stateTransitionTime": timestamp(node.state_since),
+        "lastBootTime": timestamp(node.booted),
+        "allocationTime": timestamp(node.allocated),
+        "ipAddress": node.ip,
+        "ipv6Address": "",
+        "affinityId": f"TVM:{node.id}",
+        "vmSize": node.pool.vm_size,
+        "totalTasksRun": node.total_run,
+        "totalTasksSucceeded": node.total_succeeded,
+        "runningTasksCount": len(node.running),
+        "runningTaskSlotsCount": sum(task.required_slots for task in node.running),
+        "recentTasks": recent or None,
+        "startTask": node.start_task,
+        "startTaskInfo": _start_task_fields(node),
+        "errors": [_node_error(error) for error in node.errors] or None,
+        "isDedicated": node.dedicated,
+        "nodeAgentInfo": {"lastUpdateTime": timestamp(node.booted), "version": "1.13.0"},
+        "virtualMachineInfo": {"imageReference": image},
+    }
+    return select_fields(fields, wanted)
+
+
+def _node_error(failure: Failure) -> Fields:
+    details = [{"name": name, "value": value} for name, value in failure.details]
+    return {"code": failure.code, "message": failure.message, "errorDetails": details}
+
+
+def _start_task_fields(node: Node) -> Fields | None:
+    progress = node.start_task_progress
+    if progress is None:
+        return None
+    result = None
+    if progress.ended is not None:
+        result = "failure" if progress.failure else "success"
+    return present(
+        {
+            "state": "running" if progress.ended is None else "completed",
+            "startTime": timestamp(progress.started),
+            "endTime": when(progress.ended),
+            "exitCode": progress.exit_code,
+            "failureInfo": failure_fields(progress.failure),
+            "retryCount": progress.retries,
+            "lastRetryTime": when(progress.last_retry),
+            "result": result,
+        }
+    )

@@ -1,0 +1,231 @@
+"""Putting an emulator together: account, journal, scheduler, key; and bringing back what was journaled."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import itertools
+import json
+import os
+import secrets
+import tempfile
+import threading
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batch_emulator import job_life, log, node_life, queues, runs
+from batch_emulator.account import Account, Settings
+from batch_emulator.clock import Clock, RealClock
+from batch_emulator.directories import NodeFolders, remove
+from batch_emulator.entities import Job, Task, count_task
+from batch_emulator.ids import check_id
+from batch_emulator.journal import Journal, NoJournal, SqliteJournal
+from batch_emulator.launcher import Launcher, ProcessLauncher
+from batch_emulator.leftovers import kill_leftovers, kill_marked
+from batch_emulator.operations.tasks import watch_dependencies
+from batch_emulator.records import load_job, load_pool, load_task
+from batch_emulator.scheduler import Scheduler
+
+FLUSH_SECONDS = 0.02
+IDLE_SECONDS = 0.25
+ALIVE_TURNS = 3000
+"""Every minute with running tasks has a line in the log, so that nobody takes the emulator for idle."""
+
+KEY_BYTES = 64
+KEY_VARIABLE = "BATCH_EMULATOR_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The account's name and key."""
+
+    account: str
+    key: str
+
+
+def build_account(
+    settings: Settings, root: Path, clock: Clock, launcher: Launcher, journal: Journal | None = None
+) -> Account:
+    """An account whose parts know each other. `root` is the data directory."""
+    account = Account(settings, clock, launcher, journal or NoJournal(), NodeFolders(root))
+    scheduler = Scheduler(account)
+    account.schedule = scheduler.request
+    account.slots_freed = lambda node: node_life.slots_freed(account, node)
+    account.task_requeued = lambda task: job_life.task_requeued(account, task)
+    account.task_completed = lambda task: job_life.task_completed(account, task)
+    return account
+
+
+def random_key() -> str:
+    """A new account key."""
+    return b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+
+
+def stored_credentials(root: Path, account: str) -> Credentials:
+    """The key in <root>/account.json, made at the first start; ValueError if it is for another account."""
+    check_id(account, "account")
+    path = root / "account.json"
+    if path.exists():
+        stored = json.loads(path.read_text("utf-8"))
+        if stored["account"] != account:
+            raise ValueError(
+                f"{path} belongs to the account {stored['account']!r}, not {account!r}: "
+                "use its name or another --data-dir"
+            )
+        return Credentials(account, stored["key"])
+    credentials = Credentials(account, random_key())
+    write_private(path, json.dumps({"account": account, "key": credentials.key}))
+    return credentials
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, all of it or nothing."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    Path(name).replace(path)
+
+
+@dataclass
+class Emulator:
+    """An emulator's account and what must be started and stopped with its event loop."""
+
+    account: Account
+    credentials: Credentials
+    temporary: Path | None = None
+    restore: Callable[[], None] = lambda: None
+    lock: int | None = None
+    _flusher: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def begin(self) -> None:
+        """Bring back what was journaled; call it on the event loop before the first request."""
+        self.restore()
+        self._flusher = asyncio.get_running_loop().create_task(self._flush())
+
+    async def _flush(self) -> None:
+        for turn in itertools.count(1):
+            await asyncio.sleep(FLUSH_SECONDS if self.account.runs else IDLE_SECONDS)
+            self.account.journal.flush()
+            if self.account.runs and turn % ALIVE_TURNS == 0:
+                log.line(f"{len(self.account.runs)} tasks running")
+
+    @staticmethod
+    def _remove_temporary(path: Path) -> None:
+        if threading.current_thread() is threading.main_thread():
+            # This can take long and nobody waits for it.
+            os.posix_spawn("/bin/rm", ["rm", "-rf", str(path)], {}, setsid=True)
+        else:
+            remove(path)
+
+    def end(self) -> None:
+        """Kill all tasks and close the journal."""
+        if self._flusher is not None:
+            self._flusher.cancel()
+        self.account.journal.flush()
+        self.account.launcher.close()
+        self.account.journal.close()
+        if self.temporary is not None:
+            self._remove_temporary(self.temporary)
+        if self.lock is not None:
+            os.close(self.lock)
+
+
+def in_memory(settings: Settings, clock: Clock | None = None, *, adopt: bool = False) -> Emulator:
+    """An emulator that forgets everything when it ends; its files are in a temporary directory."""
+    temporary = Path(tempfile.mkdtemp(prefix="batch-emulator-"))
+    key = os.environ.get(KEY_VARIABLE) or random_key()
+    clock = clock or RealClock()
+    account = build_account(settings, temporary, clock, ProcessLauncher(clock, adopt=adopt))
+    return Emulator(account, Credentials(settings.account_name, key), temporary)
+
+
+def on_disk(settings: Settings, root: Path) -> Emulator:
+    """An emulator whose state survives in `root`."""
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    root = root.resolve()
+    lock = _lock(root)
+    credentials = stored_credentials(root, settings.account_name)
+    clock = RealClock()
+    account = build_account(settings, root, clock, ProcessLauncher(clock, adopt=True))
+    journal = SqliteJournal(root / "journal.sqlite", account.mark)
+    account.journal = journal
+    return Emulator(account, credentials, restore=lambda: _restore(account, journal), lock=lock)
+
+
+def _lock(root: Path) -> int:
+    """Make this process the only one that uses a data directory, until it ends."""
+    lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise ValueError(f"another emulator uses {root}: stop it, or use another --data-dir") from error
+    return lock
+
+
+def _restore(account: Account, journal: SqliteJournal) -> None:
+    marks: list[str] = []
+    for record in journal.stored_pools():
+        pool = load_pool(record)
+        account.pools[pool.id.lower()] = pool
+        for node in pool.nodes.values():
+            account.folders.make_node(node.id)
+            node.start_task = pool.start_task
+            account.next_node += 1
+    for record in journal.stored_jobs():
+        job = load_job(record)
+        account.add_job(job)
+        account.next_job_key = job.key + 1
+        marks += _restore_tasks(account, journal, job)
+    kill_leftovers(marks)
+    kill_marked(account.folders.root)
+    account.folders.tidy({node_id for pool in account.pools.values() for node_id in pool.nodes})
+    for job in list(account.jobs.values()):
+        job_life.begin(account, job)
+    for pool in list(account.pools.values()):
+        _resume_pool(account, pool.id)
+
+
+def _restore_tasks(account: Account, journal: SqliteJournal, job: Job) -> list[str]:
+    marks = []
+    for seq, spec, text in journal.stored_tasks(job.key):
+        task, mark = load_task(job, seq, spec, text)
+        job.order.extend([None] * (seq - len(job.order)))
+        job.order.append(task)
+        job.tasks[task.id if task.id.islower() else task.id.lower()] = task
+        job.next_seq = seq + 1
+        count_task(task, 1)
+        if task.satisfied:
+            job.satisfied.add(task.id.lower())
+        if mark:
+            marks.append(mark)
+    for task in job.tasks.values():
+        _queue_again(account, task)
+    return marks
+
+
+def _queue_again(account: Account, task: Task) -> None:
+    if task.state in ("running", "preparing"):
+        runs.requeue_lost(account, task)
+    elif task.state == "active":
+        if task.job.uses_dependencies:
+            watch_dependencies(task, json.loads(task.spec).get("dependsOn"))
+        queues.push(task)
+
+
+def _resume_pool(account: Account, pool_id: str) -> None:
+    from batch_emulator import pool_life
+
+    pool = account.pool(pool_id)
+    if pool.state == "deleting":
+        for node in list(pool.nodes.values()):
+            node_life.leave(account, node, "requeue")
+        node_life.settle_pool(account, pool)
+        return
+    pool.allocation = "steady"
+    present = sum(node.dedicated for node in pool.nodes.values())
+    if (present, len(pool.nodes) - present) != (pool.target_dedicated, pool.target_low_priority):
+        pool_life.begin(account, pool)
+    account.schedule(pool.id)

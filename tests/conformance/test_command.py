@@ -1,0 +1,216 @@
+"""The command `batch-emulator` as a process of its own: restart after kill -9, isolation, clean end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from azure.batch import BatchClient, models
+from azure.core.credentials import AzureNamedKeyCredential
+from azure.core.exceptions import HttpResponseError
+
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
+
+COMMAND = [sys.executable, "-m", "batch_emulator", "start"]
+VM = {"imageReference": {"offer": "o"}, "nodeAgentSKUId": "batch.node.ubuntu 24.04"}
+
+
+class Started:
+    """A running command, and a client for it."""
+
+    def __init__(self, root: Path, until, *options: str, **environment: str):
+        ready = root / "ready.json"
+        ready.unlink(missing_ok=True)
+        self.log = (root / "log").open("ab")
+        self.process = subprocess.Popen(
+            [*COMMAND, "--ready-file", str(ready), "--node-delay", "0.01", *options],
+            stdout=self.log,
+            stderr=self.log,
+            env=os.environ | environment,
+        )
+        until(lambda: ready.exists() or self.process.poll() is not None, "the start")
+        assert ready.exists(), (root / "log").read_text()
+        assert ready.stat().st_mode & 0o777 == 0o600
+        self.ready = json.loads(ready.read_text())
+        credential = AzureNamedKeyCredential(self.ready["account"], self.ready["key"])
+        self.client = BatchClient(self.ready["endpoint"], credential, retry_total=0)
+
+    def pool(self, pool_id="p", nodes=1, slots=4):
+        self.client.create_pool(
+            models.BatchPoolCreateOptions(
+                id=pool_id,
+                vm_size="s",
+                target_dedicated_nodes=nodes,
+                task_slots_per_node=slots,
+                virtual_machine_configuration=models.VirtualMachineConfiguration(VM),
+            )
+        )
+
+    def job(self, job_id="j", **more):
+        info = models.BatchPoolInfo(pool_id="p")
+        self.client.create_job(models.BatchJobCreateOptions(id=job_id, pool_info=info, **more))
+
+    def task(self, task_id, command="/bin/true", job_id="j", **more):
+        self.client.create_task(job_id, models.BatchTaskCreateOptions(id=task_id, command_line=command, **more))
+
+    def text(self, task_id, path="stdout.txt", job_id="j"):
+        try:
+            return b"".join(self.client.download_task_file(job_id, task_id, path)).decode()
+        except HttpResponseError:
+            return ""
+
+    def end(self, number=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(8)
+        self.client.close()
+        self.log.close()
+        return code
+
+
+@pytest.fixture
+def start(tmp_path, until):
+    started = []
+
+    def begin(*options, **environment):
+        started.append(Started(tmp_path, until, *options, **environment))
+        return started[-1]
+
+    yield begin
+    for emulator in started:
+        if emulator.process.poll() is None:
+            emulator.end()
+
+
+def is_alive(pid):
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_what_was_acknowledged_survives_kill_9(start, tmp_path, until):
+    options = ("--data-dir", str(tmp_path / "state"))
+    first = start(*options)
+    first.pool()
+    first.job(uses_task_dependencies=True)
+    first.task("done")
+    until(lambda: first.client.get_task("j", "done").state == "completed")
+    first.task("long", "/bin/sh -c 'echo $$ > pid; test -e $AZ_BATCH_NODE_SHARED_DIR/go && exit; touch "
+               "$AZ_BATCH_NODE_SHARED_DIR/go; setsid sleep 300 & echo $! > away; sleep 300'")  # fmt: skip
+    pids = [int(until(lambda name=name: first.text("long", f"wd/{name}"))) for name in ("pid", "away")]
+    after = models.BatchTaskDependencies(task_ids=["long", "done"])
+    first.task("after", depends_on=after)
+    for number in range(20):
+        first.task(f"n{number}", required_slots=4)
+    first.end(signal.SIGKILL)
+
+    second = start(*options)
+    assert second.ready["key"] == first.ready["key"]
+    assert not any(is_alive(pid) for pid in pids)
+    until(lambda: second.client.get_job_task_counts("j").task_counts.completed == 23, "all tasks")
+    tasks = {task.id: task for task in second.client.list_tasks("j")}
+    assert len(tasks) == 23
+    assert all(task.execution_info.result == "success" for task in tasks.values())
+    assert tasks["long"].execution_info.requeue_count == 1
+    assert tasks["long"].execution_info.retry_count == 0
+    assert tasks["done"].execution_info.requeue_count == 0
+    assert tasks["after"].execution_info.start_time >= tasks["long"].execution_info.end_time
+
+
+def test_what_was_deleted_stays_deleted(start, tmp_path, until):
+    options = ("--data-dir", str(tmp_path / "state"))
+    first = start(*options)
+    first.pool()
+    first.job()
+    first.job("k")
+    first.task("a", "/bin/sleep 300")
+    until(lambda: first.client.get_task("j", "a").state == "running")
+    first.client.begin_delete_job("j", polling_interval=0.01).result()
+    first.client.begin_delete_pool("p", polling_interval=0.01).result()
+    first.end(signal.SIGKILL)
+    second = start(*options)
+    assert [job.id for job in second.client.list_jobs()] == ["k"]
+    assert list(second.client.list_pools()) == []
+    assert list((tmp_path / "state" / "nodes").iterdir()) == []
+
+
+def test_sigterm_ends_it_with_all_its_tasks(start, tmp_path, until):
+    emulator = start("--data-dir", str(tmp_path / "state"))
+    emulator.pool()
+    emulator.job()
+    emulator.task("a", "/bin/sh -c \"trap '' TERM; setsid sleep 300 & echo $! > away; echo $$ > pid; sleep 300\"")
+    pids = [int(until(lambda name=name: emulator.text("a", f"wd/{name}"))) for name in ("away", "pid")]
+    assert emulator.end() == 0
+    until(lambda: not any(is_alive(pid) for pid in pids), "the end of the task")
+
+
+def test_what_a_task_moves_out_of_its_group_dies_with_it(start, until):
+    emulator = start("--in-memory")
+    emulator.pool()
+    emulator.job()
+    emulator.task("a", "/bin/sh -c 'setsid sleep 300 & echo $! > away'")
+    until(lambda: emulator.client.get_task("j", "a").state == "completed")
+    pid = int(emulator.text("a", "wd/away"))
+    until(lambda: not is_alive(pid), "the end of the child")
+
+
+def test_a_task_gets_the_nodes_environment_but_not_the_emulators_nor_the_key(start, tmp_path, until):
+    node = tmp_path / "node.json"
+    node.write_text(json.dumps({"ON_NODE": "yes", "PATH": "/usr/bin:/bin"}))
+    emulator = start("--in-memory", "--node-environment", str(node), ONLY_EMULATOR="secret")
+    emulator.pool()
+    emulator.job()
+    emulator.task("a", "env")
+    until(lambda: emulator.client.get_task("j", "a").state == "completed")
+    text = emulator.text("a")
+    assert "ON_NODE=yes\n" in text
+    assert "ONLY_EMULATOR" not in text
+    assert emulator.ready["key"] not in text
+
+
+def test_the_key_of_an_account_in_memory_can_be_given(start):
+    key = "a2V5" * 16
+    assert start("--in-memory", BATCH_EMULATOR_KEY=key).ready["key"] == key
+
+
+def test_files_with_the_key_are_private_and_the_log_tells_nothing(start, tmp_path, until):
+    emulator = start("--data-dir", str(tmp_path / "state"))
+    list(emulator.client.list_pools())
+    assert (tmp_path / "state" / "account.json").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "state" / "journal.sqlite").stat().st_mode & 0o777 == 0o600
+    until(lambda: "GET /pools 200" in (tmp_path / "log").read_text())
+    log = (tmp_path / "log").read_text()
+    assert emulator.ready["endpoint"] in log
+    assert emulator.ready["key"] not in log
+    assert "SharedKey" not in log
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--host", "0.0.0.0"], "--allow-remote"),
+        (["--account", "../x"], "account"),
+        (["--node-environment", "/no/such/file"], "/no/such/file"),
+    ],
+)
+def test_a_wrong_start_is_one_line_and_exit_code_2(tmp_path, options, message):
+    run = subprocess.run(
+        [*COMMAND, "--data-dir", str(tmp_path / "s"), *options], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert run.returncode == 2
+    assert message in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_taken_port_or_data_directory_is_said_so(start, tmp_path):
+    emulator = start("--data-dir", str(tmp_path / "state"))
+    port = emulator.ready["endpoint"].rsplit(":", 1)[1]
+    for options, part in (
+        (["--in-memory", "--port", port], f"127.0.0.1:{port}"),
+        (["--data-dir", str(tmp_path / "state")], "another emulator uses"),
+    ):
+        run = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=20, check=False)
+        assert (run.returncode, run.stderr.count("\n")) == (2, 1)
+        assert part in run.stderr
