@@ -1,6 +1,7 @@
 """One local stack for all acceptance tests, apart from the user's own."""
 
 import pytest
+
 from command_line import Command
 
 

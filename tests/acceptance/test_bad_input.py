@@ -4,8 +4,8 @@ import json
 import shutil
 
 import pytest
-from command_line import BATCHIMG
 
+from command_line import BATCHIMG
 from pictures import bomb, noise
 
 

@@ -1,12 +1,13 @@
 """Upload against real blob storage."""
 
 import pytest
-from pictures import noise
 
 from batchimg.events import Progressed
 from batchimg.scan import scan
 from batchimg.upload import IN_MEMORY, upload
 from batchimg_worker.storage import BlobStore
+
+from pictures import noise
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from command_line import until
 
 from batchimg_worker import contract
 from batchimg_worker.contract import ImageEntry, Limits, ManifestHeader, RunSpec, Source, dump
 from batchimg_worker.recipe import recipe_from_ops
 from batchimg_worker.storage import BlobStore
+
+from command_line import until
 from pictures import noise
 
 WORKER = Path(sys.executable).with_name("batchimg-worker")

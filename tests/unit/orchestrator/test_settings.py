@@ -15,13 +15,13 @@ def bare(monkeypatch, tmp_path):
 
 
 def test_flags_beat_the_environment_which_beats_the_file_which_beats_the_defaults(bare, monkeypatch):
-    (bare / "batchimg.toml").write_text('pool = "file"\nmemory_mb = 300\nchunk_images = 3\n')
+    (bare / "batchimg.toml").write_text('pool = "file"\nmemory_mb = 600\nchunk_images = 3\n')
     monkeypatch.setenv("BATCHIMG_POOL", "environment")
-    monkeypatch.setenv("BATCHIMG_MEMORY_MB", "400")
+    monkeypatch.setenv("BATCHIMG_MEMORY_MB", "700")
     settings = load_settings(pool="flag")
     assert (settings.pool, settings.memory_mb, settings.chunk_images, settings.task_retries) == (
         "flag",
-        400,
+        700,
         3,
         2,
     )
