@@ -19,7 +19,7 @@ from batchimg.connect import connect
 from batchimg.order import Order
 from batchimg.runs import delete
 from batchimg.settings import load_settings
-from batchimg.status import RunStatus, follow
+from batchimg.watch import RunStatus, follow
 from batchimg_worker.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parent.parent

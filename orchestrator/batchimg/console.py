@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from batchimg.logs import TaskLog
     from batchimg.plan import Plan
     from batchimg.preview import Preview
-    from batchimg.status import RunStatus
     from batchimg.submit import Submitted
+    from batchimg.watch import RunStatus
     from batchimg_worker.contract import RunSpec
 
 

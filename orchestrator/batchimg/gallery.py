@@ -12,8 +12,8 @@ from batchimg.connect import Services
 from batchimg.errors import MachineError
 from batchimg.events import Observer, Progressed, nobody
 from batchimg.parallel import in_parallel
-from batchimg.status import ChunkTally, status, tallies
 from batchimg.thumbnail import LONGEST, thumbnail
+from batchimg.watch import ChunkTally, status, tallies
 from batchimg.words import size
 from batchimg_worker.contract import ImageResult, Measure, RunSpec, output_path, result_path
 from batchimg_worker.errors import ImageError, StorageError

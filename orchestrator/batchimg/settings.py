@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from batchimg.errors import SettingsError
+from batchimg_worker.storage import is_loopback
 
 SETTINGS_FILE = "batchimg.toml"
 PREFIX = "BATCHIMG_"
@@ -96,6 +97,12 @@ def load_settings(file: Path | None = None, **flags: object) -> Settings:
             f"{missing} is not set, but the other endpoint is",
             f"Set {PREFIX}{missing.upper()} as well, or neither of them to use the local stack.",
         )
+    for name, endpoint in (("storage_key", settings.storage_endpoint), ("batch_key", settings.batch_endpoint)):
+        if getattr(settings, name) is not None and endpoint is not None and not is_loopback(endpoint):
+            raise SettingsError(
+                f"{name} is set, but {endpoint} is not on this machine",
+                f"Keys are for loopback only: remove {name}, batchimg signs in with your Azure identity.",
+            )
     return settings
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from batchimg.local.status import StackStatus
     from batchimg.plan import Plan
     from batchimg.preview import Preview
-    from batchimg.status import RunStatus
+    from batchimg.watch import RunStatus
     from batchimg_worker.contract import RunSpec
 
 STATE_STYLES = {

@@ -25,8 +25,8 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """Show how far a run is. Exit 1 if it is over and an image is not done."""
-    from batchimg.status import follow
-    from batchimg.status import status as look
+    from batchimg.watch import follow
+    from batchimg.watch import status as look
 
     drawn_on = screen()
     with run_of(context, drawn_on, run) as (connected, spec):
@@ -73,12 +73,15 @@ def cancel(context: typer.Context, run: RunArgument = None) -> None:
 
 def delete(
     context: typer.Context,
-    run: Annotated[str, typer.Argument(help="The run's name or the beginning of it.")],
+    run: RunArgument = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a run's job, pictures and records; the originals stay."""
+    from batchimg.errors import SettingsError
     from batchimg.runs import delete as remove
 
+    if yes and run is None:
+        raise SettingsError("--yes deletes without asking, and no run was named", "`batchimg runs` lists them.")
     drawn_on = screen()
     with run_of(context, drawn_on, run) as (connected, spec):
         if not yes and not typer.confirm(f"Delete run {spec.run} with its pictures and records?"):

@@ -61,7 +61,7 @@ def _place(order: "Order", connected: "Services", drawn_on: "Screen", flags: tup
 
 
 def _wait(connected: "Services", spec: "RunSpec", drawn_on: "Screen", json: bool) -> None:
-    from batchimg.status import follow
+    from batchimg.watch import follow
 
     final = drawn_on.watch(follow(connected, spec), json)
     if not final.all_done:

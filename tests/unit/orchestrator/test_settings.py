@@ -71,3 +71,12 @@ def test_a_settings_file_that_was_asked_for_must_exist(bare):
 def test_a_key_never_shows(monkeypatch):
     monkeypatch.setenv("BATCHIMG_STORAGE_KEY", "very-secret")
     assert "very-secret" not in repr(load_settings())
+
+
+def test_a_key_for_another_machine_is_refused_and_not_repeated(monkeypatch):
+    monkeypatch.setenv("BATCHIMG_BATCH_ENDPOINT", "https://a.westeurope.batch.azure.com")
+    monkeypatch.setenv("BATCHIMG_STORAGE_ENDPOINT", "https://a.blob.core.windows.net")
+    monkeypatch.setenv("BATCHIMG_STORAGE_KEY", "very-secret")
+    with pytest.raises(SettingsError, match="storage_key is set") as refused:
+        load_settings()
+    assert "very-secret" not in refused.value.message + refused.value.hint

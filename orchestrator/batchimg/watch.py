@@ -1,4 +1,4 @@
-"""Status: how far a run is, from heartbeats and results in blob storage and a few calls to Batch.
+"""Watch: how far a run is, from heartbeats and results in blob storage and a few calls to Batch.
 
 The number of calls does not grow with the images: a listing shows 5,000 chunks, counts included.
 """
