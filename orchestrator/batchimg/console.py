@@ -38,8 +38,8 @@ class Screen:
     """One command's view of the terminal."""
 
     def __init__(self) -> None:
-        self.out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-        self.err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+        self.out = Console(highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+        self.err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=not sys.stderr.isatty())
         self._progress: Progress | None = None
         self._bars: dict[str, TaskID] = {}
 

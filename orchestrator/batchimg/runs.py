@@ -55,7 +55,7 @@ def find_run(services: Services, wanted: str | None) -> RunSpec:
 
 
 def cancel(services: Services, run: str) -> bool:
-    """End a run's tasks; what is done stays. False where it had ended."""
+    """End a run's tasks; what is done stays. False where it had ended, or its job is gone."""
     return services.batch.terminate(run)
 
 

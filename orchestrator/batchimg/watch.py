@@ -11,9 +11,11 @@ from typing import Literal
 
 from batchimg.batch import FailedTask, Job, TaskCounts
 from batchimg.connect import Services
-from batchimg.errors import ServiceError
+from batchimg.errors import RunFailed, ServiceError
 from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, RunSpec, parse
 
+NO_JOB = "There is no job. If the submit was interrupted, type it again: it goes on where it was."
+PATIENCE_SECONDS = 60.0  # how long `follow` waits for a job to appear
 State = Literal["submitting", "running", "completed", "cancelled", "failed"]
 
 
@@ -91,12 +93,20 @@ def tallies(services: Services, run: str) -> list[ChunkTally]:
 
 
 def follow(services: Services, spec: RunSpec, seconds: float = 1.0) -> Iterator[RunStatus]:
-    """The status again and again until the run is over; the last one is final."""
+    """The status again and again until the run is over; the last one is final.
+
+    Raises RunFailed where there is no job to wait for, for a minute.
+    """
+    last_job = time.monotonic()
     while True:
         now = status(services, spec)
         yield now
         if now.is_over:
             return
+        if now.state != "submitting":
+            last_job = time.monotonic()
+        elif time.monotonic() - last_job > PATIENCE_SECONDS:
+            raise RunFailed(f"run {spec.run} has no job to wait for", now.note or NO_JOB)
         time.sleep(seconds)
 
 
@@ -126,7 +136,7 @@ def _ask_batch(services: Services, spec: RunSpec) -> tuple[Job | None, TaskCount
     try:
         job = services.batch.job(spec.run)
         counts = services.batch.task_counts(spec.run) if job else TaskCounts()
-        return job, counts, services.batch.node_counts(services.settings.pool), None
+        return job, counts, services.batch.node_counts(services.settings.pool), None if job else NO_JOB
     except ServiceError as error:
         return (
             None,
@@ -155,6 +165,7 @@ def _summary(spec: RunSpec, seen: _Seen) -> RunStatus:
     last = max((beat.updated for beat in beats), default=None)
     rate = _rate(started, last if over else datetime.now(UTC), done + failed - spec.rejected)
     left = max(spec.images - done - failed, 0)
+    note = None if over and seen.note == NO_JOB else seen.note
     return RunStatus(
         run=spec.run,
         state=seen.state,
@@ -173,7 +184,7 @@ def _summary(spec: RunSpec, seen: _Seen) -> RunStatus:
         images_per_second=rate,
         eta_seconds=left / rate if rate and not over else None,
         failed_tasks=seen.failed_tasks,
-        note=seen.note,
+        note=note,
     )
 
 

@@ -68,7 +68,11 @@ def cancel(context: typer.Context, run: RunArgument = None) -> None:
     drawn_on = screen()
     with run_of(context, drawn_on, run) as (connected, spec):
         ended = end(connected, spec.run)
-    drawn_on.say(f"Run {spec.run} is cancelled; what was done stays." if ended else f"Run {spec.run} had ended before.")
+    drawn_on.say(
+        f"Run {spec.run} is cancelled; what was done stays."
+        if ended
+        else f"Run {spec.run} had ended before; nothing runs."
+    )
 
 
 def delete(
