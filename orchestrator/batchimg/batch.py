@@ -1,89 +1,21 @@
-"""Azure Batch: the only importer of its client, and where its errors are translated."""
+"""Azure Batch: the only importer of its client."""
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
-
+from batchimg.batch_errors import PASSING, PATIENCE_SECONDS, JobDone, PassingError, patiently, retrying, translated
+from batchimg.batch_values import FailedTask, Job, JobSpec, TaskCounts, TaskSpec
 from batchimg.errors import ServiceError, SettingsError
 from batchimg.parallel import in_parallel
-from batchimg_worker.storage import is_loopback, reason_of
+from batchimg_worker.storage import is_loopback
 
 if TYPE_CHECKING:
     from azure.batch import BatchClient
 
 TASKS_PER_CALL = 100
 CALLS_AT_ONCE = 4
-PATIENCE_SECONDS = 60.0  # how long adding tasks rides out a service that is busy or away
-PASSING = frozenset(
-    {
-        "Unreachable",
-        "ServerBusy",
-        "TooManyRequests",
-        "OperationTimedOut",
-        "InternalError",
-        "429",
-        "500",
-        "503",
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A job's state; ``ended`` is None while it is not completed."""
-
-    id: str
-    state: str
-    created: datetime | None
-    ended: datetime | None
-    termination_reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TaskCounts:
-    """Tasks of a job by state; ``failed`` ones are among ``completed``."""
-
-    active: int = 0
-    running: int = 0
-    completed: int = 0
-    succeeded: int = 0
-    failed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class FailedTask:
-    """A task that ended badly: its chunk has no result."""
-
-    id: str
-    exit_code: int | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class TaskSpec:
-    """A task to add."""
-
-    id: str
-    command: str
-
-
-@dataclass(frozen=True, slots=True)
-class JobSpec:
-    """A job to make. ``environment`` is given to each of its tasks."""
-
-    id: str
-    pool: str
-    environment: Mapping[str, str]
-    task_retries: int
-
-
-class PassingError(ServiceError):
-    """The service is busy or away; the same call may do later."""
 
 
 class Batch:
@@ -112,7 +44,7 @@ class Batch:
             all_tasks_complete_mode="noaction",
         )
         try:
-            _patiently(lambda: self._call(f"create job {spec.id!r}", self._client.create_job, job))
+            patiently(lambda: self._call(f"create job {spec.id!r}", self._client.create_job, job))
         except ServiceError as error:
             if error.code == "JobExists":
                 return False
@@ -128,7 +60,7 @@ class Batch:
         yield from in_parallel(lambda group: self._add_group(job, group), groups, CALLS_AT_ONCE)
 
     def _add_group(self, job: str, group: Sequence[TaskSpec]) -> int:
-        for attempt in _retrying():
+        for attempt in retrying():
             with attempt:
                 self._add_once(job, group)
         return len(group)
@@ -152,8 +84,8 @@ class Batch:
         from azure.batch import models
 
         options = models.BatchJobUpdateOptions(all_tasks_complete_mode="terminatejob")
-        with contextlib.suppress(_JobDone):
-            _patiently(lambda: self._call(f"update job {job!r}", self._client.update_job, job, options))
+        with contextlib.suppress(JobDone):
+            patiently(lambda: self._call(f"update job {job!r}", self._client.update_job, job, options))
 
     def job(self, job: str) -> Job | None:
         """A job, None where there is none."""
@@ -286,63 +218,6 @@ class Batch:
     def _call(self, action: str, call: Any, *arguments: Any) -> Any:
         with translated(action):
             return call(*arguments)
-
-
-class _JobDone(ServiceError):  # noqa: N818 - no error: somebody else was first
-    """The job has ended already."""
-
-
-@contextlib.contextmanager
-def translated(action: str) -> Iterator[None]:
-    """Turn whatever the client raises into ServiceError, once and here."""
-    from azure.core.exceptions import AzureError, HttpResponseError
-
-    try:
-        yield
-    except HttpResponseError as error:
-        code = _code(error)
-        message = f"cannot {action}: {reason_of(error)} ({code})"
-        if code in {"JobCompleted", "JobTerminating"}:
-            raise _JobDone(message, code=code) from error
-        kind = PassingError if code in PASSING or (error.status_code or 0) >= 500 else ServiceError
-        raise kind(message, _hint(code, error.status_code), code=code) from error
-    except AzureError as error:
-        raise PassingError(
-            f"cannot {action}: no answer from Azure Batch: {reason_of(error)}",
-            "Is the endpoint right and reachable? `batchimg local status` tells of the local stack.",
-            code="Unreachable",
-        ) from error
-
-
-def _patiently(call: Any) -> None:
-    for attempt in _retrying():
-        with attempt:
-            call()
-
-
-def _retrying() -> Retrying:
-    return Retrying(
-        retry=retry_if_exception_type(PassingError),
-        stop=stop_after_delay(PATIENCE_SECONDS),
-        wait=wait_random_exponential(multiplier=0.5, max=8),
-        reraise=True,
-    )
-
-
-def _code(error: Any) -> str:
-    code = getattr(getattr(error, "error", None), "code", None) or getattr(getattr(error, "model", None), "code", None)
-    return str(code or error.status_code or "Unknown")
-
-
-def _hint(code: str, status: int | None) -> str:
-    hints = {
-        "PoolNotFound": "`pulumi up` makes the pool; the setting `pool` names it.",
-        "AuthenticationFailed": "Sign in with `az login`, and see that you have the role Azure Batch Job Submitter.",
-        "ActiveJobAndScheduleQuotaReached": "End a job, or ask for a larger quota of active jobs.",
-    }
-    if status in {401, 403}:
-        return hints.get(code, hints["AuthenticationFailed"])
-    return hints.get(code, "")
 
 
 def _text(value: Any) -> str:

@@ -3,17 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from batchimg.batch import Batch
 from batchimg.errors import ServiceError
 from batchimg.events import Observer, Told, nobody
 from batchimg.settings import Settings
-from batchimg_worker.contract import INPUTS, OUTPUTS, RUNS
+from batchimg_worker.contract import OUTPUTS, RUNS
 from batchimg_worker.storage import BlobStore, Container
-
-if TYPE_CHECKING:
-    from batchimg.local.running import Stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +81,3 @@ def check_pool(services: Services) -> None:
             "`pulumi up` makes it; the setting `pool` names it.",
             code="PoolNotFound",
         )
-
-
-def create_containers(store: BlobStore) -> None:
-    """Make the three containers of the local stack where they are missing; on Azure Pulumi makes them."""
-    for name in (INPUTS, OUTPUTS, RUNS):
-        store.create_container(name)
-
-
-def prepare_stack(stack: "Stack", settings: Settings) -> None:
-    """Make the containers and the pool of the local stack, which Pulumi makes on Azure."""
-    import os
-
-    store = BlobStore(stack.blob_endpoint, stack.storage_key)
-    create_containers(store)
-    store.close()
-    batch = Batch(stack.batch_endpoint, stack.batch_account, stack.batch_key)
-    if not batch.pool_exists(settings.pool):
-        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        nodes = settings.local_nodes or min(2, cpus)
-        batch.create_local_pool(settings.pool, nodes, settings.local_slots or max(1, cpus // nodes))
-    batch.close()

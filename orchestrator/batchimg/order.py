@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from batchimg.connect import Services, check_pool, create_containers
+from batchimg.connect import Services, check_pool
+from batchimg.containers import create_containers
 from batchimg.dataset import Dataset
 from batchimg.events import Observer, nobody
 from batchimg.plan import Plan, check_name, clean_name, make_plan

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from batchimg.batch import JobSpec, TaskSpec
+from batchimg.batch_values import JobSpec, TaskSpec
 from batchimg.connect import Services
 from batchimg.errors import InputError
 from batchimg.events import Observer, Progressed, nobody

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from batchimg.batch import FailedTask, Job, TaskCounts
+from batchimg.batch_values import FailedTask, Job, TaskCounts
 from batchimg.connect import Services
 from batchimg.errors import RunFailed, ServiceError
 from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, RunSpec, parse

@@ -1,6 +1,9 @@
 """Start the local stack as the settings want it, ready for a run: its containers and its pool are there."""
 
-from batchimg.connect import prepare_stack
+import os
+
+from batchimg.batch import Batch
+from batchimg.containers import create_containers
 from batchimg.events import Observer, Progressed, Told, nobody
 from batchimg.local.events import (
     InstallFinished,
@@ -15,6 +18,7 @@ from batchimg.local.ports import Ports
 from batchimg.local.running import Stack
 from batchimg.local.stack import StackOptions, up
 from batchimg.settings import Settings
+from batchimg_worker.storage import BlobStore
 
 
 def start(settings: Settings, observer: Observer = nobody) -> Stack:
@@ -31,9 +35,22 @@ def start(settings: Settings, observer: Observer = nobody) -> Stack:
     # Both live in the data folder, and go with it: once made, they need not be looked for again.
     made = stack.data_folder / f"pool-{settings.pool}"
     if not made.exists():
-        prepare_stack(stack, settings)
+        _prepare(stack, settings)
         made.touch(mode=0o600)
     return stack
+
+
+def _prepare(stack: Stack, settings: Settings) -> None:
+    """Make the containers and the pool, which Pulumi makes on Azure."""
+    store = BlobStore(stack.blob_endpoint, stack.storage_key)
+    create_containers(store)
+    store.close()
+    batch = Batch(stack.batch_endpoint, stack.batch_account, stack.batch_key)
+    if not batch.pool_exists(settings.pool):
+        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        nodes = settings.local_nodes or min(2, cpus)
+        batch.create_local_pool(settings.pool, nodes, settings.local_slots or max(1, cpus // nodes))
+    batch.close()
 
 
 def _tell(event: LocalEvent, observer: Observer) -> None:

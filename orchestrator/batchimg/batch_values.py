@@ -1,0 +1,54 @@
+"""Jobs and tasks as the rest of batchimg sees them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job's state; ``ended`` is None while it is not completed."""
+
+    id: str
+    state: str
+    created: datetime | None
+    ended: datetime | None
+    termination_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCounts:
+    """Tasks of a job by state; ``failed`` ones are among ``completed``."""
+
+    active: int = 0
+    running: int = 0
+    completed: int = 0
+    succeeded: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTask:
+    """A task that ended badly: its chunk has no result."""
+
+    id: str
+    exit_code: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """A task to add."""
+
+    id: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job to make. ``environment`` is given to each of its tasks."""
+
+    id: str
+    pool: str
+    environment: Mapping[str, str]
+    task_retries: int
