@@ -16,7 +16,7 @@ demo: setup  ## run the sample images through batchimg and show the gallery
 	@$(VENV)/python tools/demo.py
 
 test: setup  ## the whole test suite
-	@$(VENV)/python -m pytest
+	@$(VENV)/python -m pytest -n 2 --dist loadfile
 
 lint: setup  ## format, lint, types and import rules
 	@$(VENV)/ruff format --check .

@@ -57,10 +57,10 @@ def test_the_emulator_killed_in_the_middle_of_a_run_is_started_again_and_the_run
     import json
 
     run = json.loads(done.stdout)["run"]
-    until(lambda: batchimg.watch(run)["chunks"]["running"] > 0, "a running task")
+    until(lambda: batchimg.status(run)["chunks"]["running"] > 0, "a running task")
     before = batchimg.stack()["stack"]["processes"]["batch"]
     os.kill(before, signal.SIGKILL)
-    final = until(lambda: (s := batchimg.watch(run))["state"] == "completed" and s, "the end of the run", 120)
+    final = until(lambda: (s := batchimg.status(run))["state"] == "completed" and s, "the end of the run", 120)
     assert (final["done"], final["failed"], final["lost"]) == (60, 0, 0)
     assert batchimg.stack()["stack"]["processes"]["batch"] != before
 
@@ -70,7 +70,7 @@ def test_a_cancelled_run_says_so_and_keeps_what_was_done(batchimg, tmp_path):
 
     folder = noise(tmp_path / "cancelled", 200, side=300)
     run = json.loads(batchimg("submit", "--dataset", folder, "--chunk-images", 10, "--json").stdout)["run"]
-    until(lambda: batchimg.watch(run)["chunks"]["done"] > 0, "the first chunk")
+    until(lambda: batchimg.status(run)["chunks"]["done"] > 0, "the first chunk")
     batchimg("cancel", run)
     final = until(
         lambda: (
