@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batchimg.batch_errors import PASSING, PATIENCE_SECONDS, JobDone, PassingError, patiently, retrying, translated
-from batchimg.batch_values import FailedTask, Job, JobSpec, TaskCounts, TaskSpec
+from batchimg.batch_values import FailedTask, Job, JobSpec, TaskCounts, TaskSpec, job_number
 from batchimg.errors import ServiceError, SettingsError
 from batchimg.parallel import in_parallel
 from batchimg_worker.storage import is_loopback
@@ -87,22 +87,24 @@ class Batch:
         with contextlib.suppress(JobDone):
             patiently(lambda: self._call(f"update job {job!r}", self._client.update_job, job, options))
 
+    def jobs(self, run: str) -> list[Job]:
+        """The jobs of a run, the first one first: `RUN`, then `RUN-2` and so on for what had to be done again."""
+        found = []
+        with translated(f"list the jobs of run {run!r}"):
+            for job in self._client.list_jobs(filter=f"startswith(id,'{run}')"):
+                number = job_number(run, str(job.id))
+                if number is not None:
+                    found.append(_job(job, number))
+        return sorted(found, key=lambda job: job.number)
+
     def job(self, job: str) -> Job | None:
         """A job, None where there is none."""
         try:
-            found = self._call(f"look at job {job!r}", self._client.get_job, job)
+            return _job(self._call(f"look at job {job!r}", self._client.get_job, job), 1)
         except ServiceError as error:
             if error.code in {"JobNotFound", "ResourceNotFound"}:
                 return None
             raise
-        info = found.execution_info
-        return Job(
-            id=str(found.id),
-            state=_text(found.state),
-            created=found.creation_time,
-            ended=info.end_time if info else None,
-            termination_reason=info.termination_reason if info else None,
-        )
 
     def task_counts(self, job: str) -> TaskCounts:
         """Tasks by state: one call, whatever the size of the job."""
@@ -152,7 +154,7 @@ class Batch:
 
         options = models.BatchPoolCreateOptions(
             id=pool,
-            vm_size="standard_d2s_v5",
+            vm_size="standard_d64s_v5",
             virtual_machine_configuration=models.VirtualMachineConfiguration(
                 image_reference=models.BatchVmImageReference(
                     publisher="microsoft-dsvm", offer="ubuntu-hpc", sku="2404", version="latest"
@@ -218,6 +220,18 @@ class Batch:
     def _call(self, action: str, call: Any, *arguments: Any) -> Any:
         with translated(action):
             return call(*arguments)
+
+
+def _job(found: Any, number: int) -> Job:
+    info = found.execution_info
+    return Job(
+        id=str(found.id),
+        number=number,
+        state=_text(found.state),
+        created=found.creation_time,
+        ended=info.end_time if info else None,
+        termination_reason=info.termination_reason if info else None,
+    )
 
 
 def _text(value: Any) -> str:

@@ -5,11 +5,25 @@ from dataclasses import dataclass
 from datetime import datetime
 
 
+def job_id(run: str, number: int) -> str:
+    """The id of a run's job: the run's own for the first, `RUN-2` for the second."""
+    return run if number == 1 else f"{run}-{number}"
+
+
+def job_number(run: str, job: str) -> int | None:
+    """Which of a run's jobs this is; None where it belongs to another run."""
+    if job.lower() == run.lower():
+        return 1
+    rest = job[len(run) + 1 :]
+    return int(rest) if job.lower().startswith(f"{run.lower()}-") and rest.isdecimal() else None
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job's state; ``ended`` is None while it is not completed."""
+    """A job's state; ``ended`` is None while it is not completed. ``number`` counts the jobs of one run."""
 
     id: str
+    number: int
     state: str
     created: datetime | None
     ended: datetime | None

@@ -25,16 +25,26 @@ def logs(services: Services, spec: RunSpec, chunk: int | None = None) -> Iterato
     """The logs of one chunk, or of all; a task that has not begun has none."""
     if chunk is not None and not 0 <= chunk < spec.chunks:
         raise UnknownRun(f"run {spec.run} has no chunk {chunk}", f"Its chunks are 0 to {spec.chunks - 1}.")
+    jobs = _jobs(services, spec.run)
     for number in range(spec.chunks) if chunk is None else [chunk]:
         for stream in STREAMS:
-            log = _from_node(services, spec.run, number, stream) or _from_blob(services, spec.run, number, stream)
+            on_node = (_from_node(services, job, number, stream) for job in jobs)
+            log = next(filter(None, on_node), None) or _from_blob(services, spec.run, number, stream)
             if log is not None:
                 yield log
 
 
-def _from_node(services: Services, run: str, chunk: int, stream: str) -> TaskLog | None:
+def _jobs(services: Services, run: str) -> list[str]:
+    """The run's jobs, the latest first; none where Batch does not answer: blob storage may know all the same."""
     try:
-        content = services.batch.task_file(run, str(chunk), stream)
+        return [job.id for job in reversed(services.batch.jobs(run))]
+    except ServiceError:
+        return []
+
+
+def _from_node(services: Services, job: str, chunk: int, stream: str) -> TaskLog | None:
+    try:
+        content = services.batch.task_file(job, str(chunk), stream)
     except ServiceError:
         return None  # blob storage may know it all the same
     if content is None:

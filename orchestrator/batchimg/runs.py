@@ -7,6 +7,7 @@ from batchimg.connect import Services
 from batchimg.errors import UnknownRun
 from batchimg.events import Observer, Progressed, nobody
 from batchimg.parallel import in_parallel
+from batchimg.submit import ENDED
 from batchimg_worker.contract import RunSpec, parse, run_path
 from batchimg_worker.errors import StorageError
 from batchimg_worker.storage import Container
@@ -56,12 +57,14 @@ def find_run(services: Services, wanted: str | None) -> RunSpec:
 
 def cancel(services: Services, run: str) -> bool:
     """End a run's tasks; what is done stays. False where it had ended, or its job is gone."""
-    return services.batch.terminate(run)
+    ended = [services.batch.terminate(job.id) for job in services.batch.jobs(run) if job.state not in ENDED]
+    return any(ended)
 
 
 def delete(services: Services, run: str, observer: Observer = nobody) -> Deleted:
     """Delete a run: its job, its pictures and its records. The originals stay."""
-    services.batch.delete_job(run)
+    for job in services.batch.jobs(run):
+        services.batch.delete_job(job.id)
     gone = 0
     for removed in in_parallel(lambda item: item[0].delete(item[1]), _blobs(services, run), READERS):
         gone += removed

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from batchimg.batch_values import JobSpec, TaskSpec
+from batchimg.batch_values import JobSpec, TaskSpec, job_id
 from batchimg.connect import Services
-from batchimg.errors import InputError
 from batchimg.events import Observer, Progressed, nobody
 from batchimg.parallel import in_parallel
 from batchimg.plan import Plan, spec_of
@@ -19,10 +18,12 @@ from batchimg_worker.contract import (
     dump,
     manifest_path,
     parse,
+    result_path,
     run_path,
 )
 
 REJECTED = "rejected.jsonl"
+ENDED = frozenset({"completed", "terminating", "deleting"})  # states of a job that takes no more tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +39,28 @@ def submit(plan: Plan, name: str, source: Source, services: Services, observer: 
     """Start a run, or go on with the same one.
 
     The run's id ends in a hash of its plan, so the same command finds its own run again: it continues where it
-    was interrupted, and does nothing where all is done.
+    was interrupted, does again what a cancelled or failed job left undone, and does nothing where all is done.
     """
     spec = spec_of(plan, name, source, datetime.now(UTC))
     known = _existing(services, spec.run)
-    job = services.batch.job(spec.run)
-    if known is not None and job is not None and job.state in {"completed", "terminating", "deleting"}:
-        return _ended(services, known)
+    jobs = services.batch.jobs(spec.run)
+    missing = _missing(services, spec) if known is not None else list(range(spec.chunks))
+    if not missing:
+        return Submitted(known or spec, resumed=known is not None, ended=True)
     if known is None:
         _write_rejected(plan, spec, services)
         services.runs.write(run_path(spec.run), dump(spec))
     _write_manifests(plan, spec, services, observer)
-    if not plan.chunks:
-        return Submitted(known or spec, resumed=known is not None, ended=True)
+    number = 1 if not jobs else jobs[-1].number + (jobs[-1].state in ENDED)
+    job = job_id(spec.run, number)
     settings = services.settings
     environment = {"BATCHIMG_STORAGE_ENDPOINT": services.store.endpoint}
-    services.batch.create_job(JobSpec(spec.run, settings.pool, environment, settings.task_retries))
+    services.batch.create_job(JobSpec(job, settings.pool, environment, settings.task_retries))
     added = 0
-    for count in services.batch.add_tasks(spec.run, _tasks(spec.run, len(plan.chunks), settings.worker_command)):
+    for count in services.batch.add_tasks(job, _tasks(spec.run, missing, settings.worker_command)):
         added += count
-        observer(Progressed("submit", added, len(plan.chunks), unit="tasks"))
-    services.batch.finish_adding(spec.run)
+        observer(Progressed("submit", added, len(missing), unit="tasks"))
+    services.batch.finish_adding(job)
     return Submitted(known or spec, resumed=known is not None, ended=False)
 
 
@@ -68,19 +70,14 @@ def _existing(services: Services, run: str) -> RunSpec | None:
     return parse(RunSpec, services.runs.read(run_path(run)), run_path(run))
 
 
-def _ended(services: Services, spec: RunSpec) -> Submitted:
-    results = sum(1 for _ in services.runs.list(f"{spec.run}/results/"))
-    missing = spec.chunks - results
-    if missing > 0:
-        raise InputError(
-            f"run {spec.run} has ended, and {missing} of its {spec.chunks} chunks are not done",
-            f"Start it under another name (--name), or `batchimg delete {spec.run}` first.",
-        )
-    return Submitted(spec, resumed=True, ended=True)
+def _missing(services: Services, spec: RunSpec) -> list[int]:
+    """The chunks that have no result: all that is left to do."""
+    done = {blob.path for blob in services.runs.list(f"{spec.run}/results/")}
+    return [chunk for chunk in range(spec.chunks) if result_path(spec.run, chunk) not in done]
 
 
-def _tasks(run: str, chunks: int, command: str) -> list[TaskSpec]:
-    return [TaskSpec(str(chunk), f"{command} --run {run} --chunk {chunk}") for chunk in range(chunks)]
+def _tasks(run: str, chunks: list[int], command: str) -> list[TaskSpec]:
+    return [TaskSpec(str(chunk), f"{command} --run {run} --chunk {chunk}") for chunk in chunks]
 
 
 def _write_manifests(plan: Plan, spec: RunSpec, services: Services, observer: Observer) -> None:

@@ -71,7 +71,7 @@ def status(services: Services, spec: RunSpec) -> RunStatus:
     state = _state(spec, job, len(results))
     failed_tasks: tuple[FailedTask, ...] = ()
     if job is not None and counts.failed:
-        failed_tasks = tuple(services.batch.failed_tasks(spec.run))
+        failed_tasks = tuple(services.batch.failed_tasks(job.id))
     return _summary(spec, _Seen(list(beats.values()), len(results), job, counts, nodes, note, failed_tasks, state))
 
 
@@ -134,8 +134,8 @@ def _beats(services: Services, prefix: str) -> dict[int, Heartbeat]:
 
 def _ask_batch(services: Services, spec: RunSpec) -> tuple[Job | None, TaskCounts, dict[str, int], str | None]:
     try:
-        job = services.batch.job(spec.run)
-        counts = services.batch.task_counts(spec.run) if job else TaskCounts()
+        job = next(reversed(services.batch.jobs(spec.run)), None)
+        counts = services.batch.task_counts(job.id) if job else TaskCounts()
         return job, counts, services.batch.node_counts(services.settings.pool), None if job else NO_JOB
     except ServiceError as error:
         return (
