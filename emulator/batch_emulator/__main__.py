@@ -6,7 +6,13 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batch_emulator.account import Settings
+    from batch_emulator.server import Wishes
 
 USAGE_ERROR = 2
 
@@ -23,11 +29,38 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--data-dir", type=Path, help="where state, key and node directories are kept")
     start.add_argument("--in-memory", action="store_true", help="keep nothing when it ends")
     start.add_argument("--node-environment", type=Path, metavar="FILE", help="JSON object: variables of nodes")
+    start.add_argument("--auto-storage", metavar="URL", help="blob service of autoStorageContainerName")
+    start.add_argument("--applications", type=Path, metavar="DIR", help="packages: <application id>/<version>.zip")
     start.add_argument("--ready-file", type=Path, metavar="FILE", help="write endpoint and key here when ready")
     start.add_argument("--node-delay", type=float, default=0.1, help="seconds of each step of a node's start")
+    start.add_argument(
+        "--time-scale", type=float, default=1.0, metavar="N", help="run the service's time N times as fast"
+    )
+    start.add_argument("--dedicated-core-quota", type=int, metavar="N", help="cores of all dedicated nodes together")
+    start.add_argument("--spot-core-quota", type=int, metavar="N", help="cores of all Spot nodes together")
     start.add_argument("--schema-casing", action="store_true", help="add-task status in lower case")
+    start.add_argument(
+        "--oauth",
+        choices=("local", "any"),
+        nargs="?",
+        const="local",
+        help="TLS and bearer tokens: those of `batch-emulator token`, or any unexpired one for Azure Batch",
+    )
+    start.add_argument("--faults", action="store_true", help="open a second port where faults can be set")
+    start.add_argument("--faults-port", type=int, default=0, help="the port of --faults; 0 takes a free one")
+    start.add_argument(
+        "--isolate",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="keep tasks away from the emulator's files (default: where the kernel can and no shared folder suffers)",
+    )
     start.add_argument("--allow-remote", action="store_true", help="allow a --host that is not loopback")
     start.add_argument("--quiet", action="store_true", help="no line for each request")
+    token = commands.add_parser("token", help="print a bearer token for an emulator that runs with --oauth")
+    token.add_argument("--account", default="localbatch", help="account name (default: %(default)s)")
+    token.add_argument("--data-dir", type=Path, help="the data directory of that emulator")
+    token.add_argument("--seconds", type=int, default=3600, help="how long it is good (default: %(default)s)")
+    commands.add_parser("coverage", help="print every operation of Azure Batch, and whether it is emulated")
     return parser
 
 
@@ -46,33 +79,90 @@ def _node_environment(path: Path | None) -> dict[str, str]:
     return found
 
 
+def _token(options: argparse.Namespace) -> int:
+    from batch_emulator import oauth, service
+
+    found = service.known_key(options.data_dir or default_data_dir(), options.account)
+    sys.stdout.write(oauth.issue(found, options.seconds) + "\n")
+    return 0
+
+
+def _coverage(_: argparse.Namespace) -> int:
+    from batch_emulator import coverage
+
+    sys.stdout.write(coverage.table())
+    return 0
+
+
+def _storage_url(url: str | None) -> str | None:
+    from batch_emulator.resource_files import check_url
+
+    if url is not None:
+        check_url(url, "--auto-storage")
+    return url
+
+
 def _start(options: argparse.Namespace) -> int:
     from batch_emulator import service
-    from batch_emulator.account import Settings
     from batch_emulator.launcher import close_inherited_files
-    from batch_emulator.server import Server, listen, write_ready_file
+    from batch_emulator.server import Server, open_doors, write_ready_file
 
     close_inherited_files()
-    settings = Settings(
-        account_name=options.account,
-        node_environment=_node_environment(options.node_environment),
-        node_delay=options.node_delay,
-        strict_casing=options.schema_casing,
-    )
-    bound = listen(options.host, options.port, allow_remote=options.allow_remote)
+    settings = _settings(options)
     data_dir = options.data_dir or default_data_dir()
+    doors = open_doors(_wishes(options))
     emulator = service.in_memory(settings, adopt=True) if options.in_memory else service.on_disk(settings, data_dir)
     place = f"${service.KEY_VARIABLE}" if options.in_memory else str(data_dir / "account.json")
+    server = Server(emulator, doors, access_log=not options.quiet)
 
     def ready() -> None:
         url = emulator.account.url
-        sys.stdout.write(f"batch-emulator: {url} account {options.account}, key in {place}\n")
+        lines = [f"{url} account {options.account}, key in {place}", f"window: {server.window.link}"]
+        if server.certificate:
+            lines.append(f"certificate: {server.certificate.path}")
+        if server.faults_url:
+            lines.append(f"faults: {server.faults_url}/faults token {server.faults_token}")
+        sys.stdout.write("".join(f"batch-emulator: {line}\n" for line in lines))
         sys.stdout.flush()
         if options.ready_file:
-            write_ready_file(options.ready_file, url, emulator.credentials)
+            write_ready_file(options.ready_file, server)
 
-    Server(emulator, bound, access_log=not options.quiet, ready=ready).run()
+    server.ready = ready
+    server.run()
     return 0
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    from batch_emulator.account import Settings
+
+    return Settings(
+        account_name=options.account,
+        node_environment=_node_environment(options.node_environment),
+        node_delay=options.node_delay,
+        time_scale=options.time_scale,
+        dedicated_core_quota=options.dedicated_core_quota,
+        low_priority_core_quota=options.spot_core_quota,
+        strict_casing=options.schema_casing,
+        isolation=options.isolate,
+        kept_away=(options.ready_file,) if options.ready_file else (),
+        auto_storage=_storage_url(options.auto_storage),
+        applications=options.applications,
+    )
+
+
+def _wishes(options: argparse.Namespace) -> Wishes:
+    from batch_emulator.server import Wishes
+
+    return Wishes(
+        host=options.host,
+        port=options.port,
+        allow_remote=options.allow_remote,
+        accept=options.oauth,
+        faults_port=options.faults_port if options.faults else None,
+    )
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {"start": _start, "token": _token, "coverage": _coverage}
 
 
 def main() -> None:
@@ -82,7 +172,7 @@ def main() -> None:
     from batch_emulator.server import ListenError
 
     try:
-        code = _start(options)
+        code = COMMANDS[options.command](options)
     except KeyboardInterrupt:
         code = 0
     except (ListenError, BatchError, OSError, ValueError) as error:

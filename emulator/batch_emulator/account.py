@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
+from batch_emulator.background import Background, LoopBackground
 from batch_emulator.clock import Clock, Timer
-from batch_emulator.directories import NodeFolders
-from batch_emulator.entities import Job, Node, Pool, Task, count_task
+from batch_emulator.directories import NodeFolders, TaskFolder
+from batch_emulator.entities import Job, Node, Pool, SideCommand, Spec, Task, count_task
 from batch_emulator.errors import BatchError
 from batch_emulator.journal import Journal
 from batch_emulator.launcher import Launcher, Process
+from batch_emulator.schedule import JobSchedule
+from batch_emulator.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +24,34 @@ class Settings:
 
     account_name: str = "localbatch"
     node_environment: Mapping[str, str] = field(default_factory=dict)
+    isolation: Literal["auto", "on", "off"] = "auto"
+    """Whether tasks are kept away from the emulator's files; `auto` does it where tasks will not miss anything."""
+    kept_away: tuple[Path, ...] = ()
+    """Files outside of the data directory that tasks must not read, as that with the key for a supervisor."""
     node_delay: float = 0.1
     """Seconds that each step of a node's start takes."""
+    allocation_delay: float | None = None
+    """Seconds from a resize to its first new node; None: as `node_delay`."""
+    recovery_delay: float = 2.0
+    """Seconds until a node that was preempted or lost is replaced."""
+    dedicated_core_quota: int | None = None
+    low_priority_core_quota: int | None = None
+    time_scale: float = 1.0
+    """How many seconds of the service pass in one second of the machine."""
     strict_casing: bool = False
     """Give the add-task status in lower case, as the schema has it, instead of as the service was recorded."""
+    auto_storage: str | None = None
+    """URL of the blob service that autoStorageContainerName names containers of."""
+    applications: Path | None = None
+    """A folder with <application id>/<version>.zip."""
+
+
+@dataclass(slots=True)
+class Capacity:
+    """How many nodes can be had at all, beyond quotas; None is as many as asked for. Faults change it."""
+
+    dedicated: int | None = None
+    low_priority: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -30,11 +59,23 @@ class Run:
     """A task on a node, from the moment it gets its slots until it gives them back."""
 
     task: Task
-    node: Node
+    nodes: list[Node]
+    """Where it has slots: one node, or as many as the task has instances, the primary's first."""
+    spec: Spec
+    folder: TaskFolder
     process: Process | None = None
     ending: str | None = None
-    fetching: bool = False
+    busy: bool = False
+    """Files are on their way; the run cannot be closed before that is over."""
+    waiting: set[str] = field(default_factory=set)
+    """Nodes where the job's preparation task has not ended."""
+    coordinating: set[SideCommand] = field(default_factory=set)
     limit: Timer | None = None
+
+    @property
+    def node(self) -> Node:
+        """Where the (primary) task runs."""
+        return self.nodes[0]
 
 
 def _nothing(_: Task) -> None:
@@ -55,10 +96,18 @@ class Account:
     jobs: dict[str, Job] = field(default_factory=dict)
     jobs_by_pool: dict[str, dict[str, Job]] = field(default_factory=dict)
     runs: dict[Task, Run] = field(default_factory=dict)
+    background: Background = field(default_factory=LoopBackground)
+    schedules: dict[str, JobSchedule] = field(default_factory=dict)
     next_job_key: int = 1
     next_node: int = 1
+    capacity: Capacity = field(default_factory=Capacity)
+    usage: Usage = field(default_factory=Usage)
+    next_sample: int | None = None
+    """When the pools are measured next, in ticks; None while there are no pools."""
     task_completed: Callable[[Task], None] = _nothing
     task_requeued: Callable[[Task], None] = _nothing
+    job_progress: Callable[[Job], None] = lambda _: None
+    job_ended: Callable[[Job], None] = lambda _: None
     slots_freed: Callable[[Node], None] = lambda _: None
     schedule: Callable[[str], None] = lambda _: None
 
@@ -86,6 +135,13 @@ class Account:
         if job is None:
             raise BatchError("JobNotFound")
         return job
+
+    def job_schedule(self, schedule_id: str) -> JobSchedule:
+        """The job schedule of that id, or JobScheduleNotFound."""
+        schedule = self.schedules.get(schedule_id.lower())
+        if schedule is None:
+            raise BatchError("JobScheduleNotFound")
+        return schedule
 
     def task(self, job_id: str, task_id: str) -> Task:
         """The task of that id, or TaskNotFound."""

@@ -7,40 +7,48 @@ import time
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from batch_emulator import log
 from batch_emulator.account import Account
-from batch_emulator.auth import SharedKey
 from batch_emulator.durations import timestamp
 from batch_emulator.errors import BatchError, error_body
+from batch_emulator.oauth import AUDIENCE, Gate
 from batch_emulator.routes import Route, find
+from batch_emulator.versions import API_VERSIONS
+from batch_emulator.window.site import Window
 from batch_emulator.wire import JSON_TYPE, FileBody, Reply, Request, first_values, json_reply
+
+if TYPE_CHECKING:
+    from batch_emulator.faults.http import HttpFaults
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-API_VERSIONS = (
-    "2022-01-01.15.0",
-    "2022-10-01.16.0",
-    "2024-02-01.19.0",
-    "2024-07-01.20.0",
-    "2025-06-01",
-)
 MAX_BODY = 1_048_576
 BLOCK = 1 << 18
 HEALTH = "/healthz"
-_FRONT = b"Azure Batch emulator. Point a Batch client at this address.\n"
+CHALLENGE = f'Bearer authorization_uri="https://login.microsoftonline.com/common", resource_id="{AUDIENCE}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What stands before an account's operations."""
+
+    gate: Gate
+    window: Window
+    faults: HttpFaults | None = None
+    access_log: bool = True
 
 
 class App:
     """The ASGI application of one account."""
 
-    def __init__(self, account: Account, key: SharedKey, *, access_log: bool = True) -> None:
+    def __init__(self, account: Account, front: Front) -> None:
         self._account = account
-        self._key = key
-        self._access_log = access_log
+        self._front = front
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -51,36 +59,50 @@ class App:
         method, raw_path = scope["method"], scope["raw_path"].decode("latin-1").partition("?")[0]
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         headers["request-id"] = request_id
-        if raw_path in ("/", HEALTH) and method in ("GET", "HEAD"):
-            reply = self._public(raw_path)
-        else:
-            reply = await self._answer(
-                Request(method, raw_path, scope["query_string"].decode("latin-1"), headers, b""), receive
-            )
+        public = self._public(raw_path, headers) if method in ("GET", "HEAD") else None
+        request = Request(method, raw_path, scope["query_string"].decode("latin-1"), headers, b"")
+        reply = public or await self._answer(request, receive)
         await _send(reply, headers, method, send)
-        if self._access_log and raw_path != HEALTH:
+        if self._front.access_log and public is None:
             milliseconds = (time.perf_counter() - started) * 1000
             log.line(f"{method} {raw_path} {reply.status} {milliseconds:.1f}ms")
 
-    def _public(self, path: str) -> Reply:
+    def _public(self, path: str, headers: dict[str, str]) -> Reply | None:
+        """What needs no key: the state of health, and the window, which has a token of its own."""
         if path == HEALTH:
             return json_reply({"status": "ok", "runningTasks": len(self._account.runs)}, status=200)
-        return Reply({"content-type": "text/plain; charset=utf-8"}, _FRONT, 200)
+        return self._front.window.reply(path, headers) if path in self._front.window.paths else None
 
     async def _answer(self, request: Request, receive: Receive) -> Reply:
         try:
             request = _with_body(request, await _read(receive))
-            return self._operate(request)
+            self._front.gate.verify(request)
+            route, path = find(request.method, request.raw_path)
+            request = _with_parameters(request, path)
+            if self._front.faults is None:
+                return self._operate(route, request)
+            return await self._operate_with_faults(self._front.faults, route, request)
         except BatchError as error:
             return self._refuse(error, request)
         except Exception:  # noqa: BLE001 - a bug must become a 500, not a cut connection
             traceback.print_exc()
             return self._refuse(BatchError("InternalError"), request)
 
-    def _operate(self, request: Request) -> Reply:
-        self._key.verify(request)
-        route, path = find(request.method, request.raw_path)
-        request = _with_parameters(request, path)
+    async def _operate_with_faults(self, faults: HttpFaults, route: Route, request: Request) -> Reply:
+        trouble = faults.trouble(
+            f"{route.method} {route.template}", request.path, lambda error: self._refuse(error, request)
+        )
+        reply = await trouble.before()
+        if reply is not None:
+            return reply
+        try:
+            reply = self._operate(route, request)
+        except BatchError as error:
+            reply = self._refuse(error, request)
+        faults.remember(trouble, request.path.get("jobId", ""), reply)
+        return await trouble.after(reply)
+
+    def _operate(self, route: Route, request: Request) -> Reply:
         _check_query(route, request)
         if route.operation is None:
             raise BatchError("UnsupportedOperation", ("Operation", f"{route.method} {route.template}"))
@@ -96,7 +118,10 @@ class App:
         body = error_body(error, account.url, request.headers["request-id"], timestamp(account.now()))
         if error.status == 304:
             return Reply(status=304)
-        return Reply({"content-type": JSON_TYPE}, body, error.status)
+        headers = {"content-type": JSON_TYPE}
+        if error.status == 401:
+            headers["www-authenticate"] = CHALLENGE
+        return Reply(headers, body, error.status)
 
 
 def _with_body(request: Request, body: bytes) -> Request:
@@ -155,8 +180,18 @@ def _head(reply: Reply, request_headers: dict[str, str]) -> list[tuple[bytes, by
 
 
 async def _send(reply: Reply, request_headers: dict[str, str], method: str, send: Send) -> None:
+    if reply.cut == "headers":
+        await _cut(send)
+        return
     await send({"type": "http.response.start", "status": reply.status, "headers": _head(reply, request_headers)})
-    if method == "HEAD" or reply.status in (204, 304):
+    if reply.cut is not None:
+        if reply.cut == "rest" and isinstance(reply.body, FileBody):
+            await _send_file(FileBody(reply.body.path, reply.body.start, reply.body.length // 2), send, more=True)
+        elif reply.cut == "rest" and isinstance(reply.body, bytes):
+            half = reply.body[: len(reply.body) // 2]
+            await send({"type": "http.response.body", "body": half, "more_body": True})
+        await _cut(send)
+    elif method == "HEAD" or reply.status in (204, 304):
         await send({"type": "http.response.body", "body": b""})
     elif isinstance(reply.body, FileBody):
         await _send_file(reply.body, send)
@@ -164,8 +199,19 @@ async def _send(reply: Reply, request_headers: dict[str, str], method: str, send
         await send({"type": "http.response.body", "body": reply.body})
 
 
-async def _send_file(body: FileBody, send: Send) -> None:
-    """Exactly `length` bytes, also when the file shrinks meanwhile (then zeros), as the head promised."""
+async def _cut(send: Send) -> None:
+    """End the connection. ASGI has no word for it, so this reaches for the transport behind uvicorn's `send`."""
+    cycle: Any = getattr(send, "__self__", None)
+    cycle.transport.abort()
+    while not cycle.disconnected:  # noqa: ASYNC110 - uvicorn only sets a flag
+        await asyncio.sleep(0)
+
+
+async def _send_file(body: FileBody, send: Send, *, more: bool = False) -> None:
+    """Exactly `length` bytes, also when the file shrinks meanwhile (then zeros), as the head promised.
+
+    With `more`, the reply does not end with them.
+    """
     left = body.length
     with body.path.open("rb") as file:
         file.seek(body.start)
@@ -174,6 +220,6 @@ async def _send_file(body: FileBody, send: Send) -> None:
             block = await asyncio.to_thread(file.read, size) if body.length > BLOCK else file.read(size)
             block = block or b"\0" * size
             left -= len(block)
-            await send({"type": "http.response.body", "body": block, "more_body": left > 0})
-    if body.length == 0:
+            await send({"type": "http.response.body", "body": block, "more_body": more or left > 0})
+    if body.length == 0 and not more:
         await send({"type": "http.response.body", "body": b""})

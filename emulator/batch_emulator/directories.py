@@ -42,6 +42,12 @@ class TaskFolder:
         os.makedirs(self.wd, exist_ok=True)  # noqa: PTH103 - text, as above
 
 
+def task_path(job_id: str, task_id: str) -> str:
+    """Where a task's directory is below its node's; the jobs of a schedule (`S:job-2`) share a directory."""
+    name = job_id.replace(":", "/") if ":" in job_id else f"{job_id}/job-1"
+    return f"workitems/{name}/{task_id}"
+
+
 class NodeFolders:
     """All node directories below the data directory. Ids come checked: they hold no dots and no slashes."""
 
@@ -65,11 +71,12 @@ class NodeFolders:
 
     def job(self, node_id: str, job_id: str) -> str:
         """What a job left on a node."""
-        return f"{self._text}/{node_id}/workitems/{job_id}"
+        name = job_id.replace(":", "/") if ":" in job_id else job_id
+        return f"{self._text}/{node_id}/workitems/{name}"
 
     def task(self, node_id: str, job_id: str, task_id: str) -> TaskFolder:
         """Where a task runs on a node."""
-        return TaskFolder(f"{self._text}/{node_id}/workitems/{job_id}/job-1/{task_id}")
+        return TaskFolder(f"{self._text}/{node_id}/{task_path(job_id, task_id)}")
 
     def discard(self, path: str) -> None:
         """Take a tree away at once; its files are deleted in the background."""

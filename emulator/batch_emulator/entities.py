@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from batch_emulator import states
+from batch_emulator.autoscale.samples import History
 from batch_emulator.clock import Timer
 from batch_emulator.durations import UNLIMITED, duration_seconds
 from batch_emulator.launcher import Process
@@ -44,6 +46,38 @@ class NodeAddress:
     node_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What sets a task apart from an ordinary one; None on a task means: nothing."""
+
+    leads: bool = False
+    """It is the job manager task of its job."""
+    ends_job: bool = False
+    exclusive: bool = False
+    """Nothing else runs on its node while it does."""
+    dedicated_only: bool = False
+    instances: int = 0
+    """Nodes that a multi-instance task needs at once; 0 for any other task."""
+    affinity: str | None = None
+    """The node it would like to run on."""
+
+
+@dataclass(slots=True)
+class Subtask:
+    """One of the further instances of a multi-instance task, on a node of its own."""
+
+    number: int
+    address: NodeAddress
+    state: str
+    state_since: int
+    started: int
+    previous_state: str | None = None
+    previous_since: int | None = None
+    ended: int | None = None
+    exit_code: int | None = None
+    failure: Failure | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Task:
     """One task. Times are ticks; `spec` is the user's JSON without id and constraints."""
@@ -75,6 +109,8 @@ class Task:
     satisfied: bool = False
     queued: bool = False
     deleted: bool = False
+    traits: Traits | None = None
+    subtasks: list[Subtask] | None = None
 
 
 @dataclass(slots=True)
@@ -94,6 +130,33 @@ class RangeWatch:
     start: int
     end: int
     task: Task
+
+
+class SideCommand(Protocol):
+    """A command that runs on a node beside its tasks and takes no slot."""
+
+    def stop(self) -> None:
+        """End it; the node is told when it has ended."""
+
+
+@dataclass(slots=True, eq=False)
+class Preparing:
+    """A preparation task that runs, and what is to be told whether it succeeded."""
+
+    command: SideCommand
+    waiting: list[Callable[[bool], None]] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class JobOnNode:
+    """What a job does on a node beside its tasks: its preparation and its release task."""
+
+    address: NodeAddress
+    booted: int
+    """When the node had started last before the preparation; another start may ask for another one."""
+    preparation: StartTaskProgress | None = None
+    release: StartTaskProgress | None = None
+    ran_tasks: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -131,6 +194,16 @@ class Job:
     watches: list[RangeWatch] = field(default_factory=list)
     satisfied: set[str] = field(default_factory=set)
     limit_timer: Timer | None = None
+    allow_preemption: bool = False
+    schedule_id: str | None = None
+    scheduling_error: Failure | None = None
+    special: deque[Task] = field(default_factory=deque)
+    """Ready tasks that need more than slots: exclusive ones, and those of many instances."""
+    on_nodes: dict[str, JobOnNode] = field(default_factory=dict)
+    preparing: dict[str, Preparing] = field(default_factory=dict)
+    """Preparation tasks that run now, by node."""
+    releasing: set[str] | None = None
+    """Nodes whose release task is still to end; None before the job's end."""
 
 
 @dataclass(slots=True, eq=False)
@@ -157,6 +230,17 @@ class Node:
     errors: list[Failure] = field(default_factory=list)
     leaving: Leaving | None = None
     start_process: Process | None = None
+    side_commands: set[SideCommand] = field(default_factory=set)
+    users: dict[str, NodeUser] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUser:
+    """A user account of a node: recorded, not made. `expires` in ticks."""
+
+    name: str
+    is_admin: bool
+    expires: int
 
 
 @dataclass(slots=True)
@@ -177,6 +261,8 @@ class Leaving:
 
     option: str
     then: str
+    watched: bool = False
+    """A timer looks whether the retention of all its tasks' files is over."""
 
 
 @dataclass(slots=True, eq=False)
@@ -200,6 +286,22 @@ class Pool:
     allocation: str = "steady"
     nodes: dict[str, Node] = field(default_factory=dict)
     resize_errors: list[Failure] = field(default_factory=list)
+    auto_scale: bool = False
+    formula: str | None = None
+    interval: str = "PT15M"
+    scaled_since: int = 0
+    """When the schedule of evaluations started."""
+    last_run: Spec | None = None
+    """The autoScaleRun of the last evaluation, as the wire shows it."""
+    history: History = field(default_factory=History)
+    scale_asked: int | None = None
+    """When auto scale was last asked for; it may not be asked for too often."""
+    scale_timer: Timer | None = None
+    resize_timer: Timer | None = None
+    refused: dict[bool, int] = field(default_factory=dict)
+    """Nodes, dedicated or not, that quotas do not allow although they are wanted."""
+    resize_since: int = 0
+    """Which resize a timer belongs to."""
 
 
 def move_pool(pool: Pool, target: str, now: int) -> None:

@@ -38,6 +38,8 @@ def node_variables(account: Account, node: Node, folder: TaskFolder) -> dict[str
         "AZ_BATCH_NODE_ROOT_DIR": root,
         "AZ_BATCH_NODE_SHARED_DIR": root + "/shared",
         "AZ_BATCH_NODE_STARTUP_DIR": root + "/startup",
+        "AZ_BATCH_NODE_STARTUP_WORKING_DIR": root + "/startup/wd",
+        "AZ_BATCH_NODE_MOUNTS_DIR": root + "/fsmounts",
         "AZ_BATCH_TASK_DIR": folder.root,
         "AZ_BATCH_TASK_WORKING_DIR": wd,
     }
@@ -46,6 +48,12 @@ def node_variables(account: Account, node: Node, folder: TaskFolder) -> dict[str
 def task_variables(job: Job, task_id: str) -> dict[str, str]:
     """The variables that name a task of a job."""
     return {"AZ_BATCH_JOB_ID": job.id, "AZ_BATCH_TASK_ID": task_id}
+
+
+def preparation_variables(account: Account, job: Job, node: Node) -> dict[str, str]:
+    """Where the job's preparation task ran on the node, for all other tasks of the job."""
+    folder = account.folders.task(node.id, job.id, job.spec["jobPreparationTask"]["id"])
+    return {"AZ_BATCH_JOB_PREP_DIR": folder.root, "AZ_BATCH_JOB_PREP_WORKING_DIR": folder.wd}
 
 
 def combine(own: dict[str, str], users: dict[str, str]) -> dict[str, str]:

@@ -15,15 +15,25 @@ class ErrorKind:
 
 
 ERRORS: dict[str, ErrorKind] = {
+    "ApplicationNotFound": ErrorKind(404, "The specified application does not exist."),
+    "AutoStorageNotConfigured": ErrorKind(409, "The account has no auto storage account."),
+    "ActiveJobAndScheduleQuotaReached": ErrorKind(
+        409, "The specified account has reached its quota of active jobs and job schedules."
+    ),
     "AuthenticationFailed": ErrorKind(
         403,
         "Server failed to authenticate the request. Make sure the value of Authorization header is formed "
         "correctly including the signature.",
     ),
+    "AutoScalingFormulaSyntaxError": ErrorKind(400, "The specified autoscale formula has a syntax error."),
+    "AutoScalingFormulaTooLong": ErrorKind(400, "The specified autoscale formula exceeds the length limit."),
     "ConditionNotMet": ErrorKind(412, "The condition specified using HTTP conditional header(s) is not met."),
     "FileNotFound": ErrorKind(404, "The specified file does not exist."),
     "IOError": ErrorKind(403, "An I/O error occurred when accessing the specified resource."),
     "InternalError": ErrorKind(500, "Server encountered an internal error. Please try again after some time."),
+    "InvalidApplicationPackageReferences": ErrorKind(
+        400, "One or more application package references could not be satisfied."
+    ),
     "InvalidAuthenticationInfo": ErrorKind(
         401,
         "The authentication information was not provided in the correct format. Verify the value of "
@@ -46,6 +56,14 @@ ERRORS: dict[str, ErrorKind] = {
     "JobCompleted": ErrorKind(409, "The specified job is already in a completed state."),
     "JobExists": ErrorKind(409, "The specified job already exists."),
     "JobNotActive": ErrorKind(409, "The specified job is not in active state."),
+    "JobPreparationTaskNotSpecified": ErrorKind(409, "The specified job does not have a job preparation task."),
+    "JobScheduleBeingDeleted": ErrorKind(409, "The specified job schedule is being deleted."),
+    "JobScheduleBeingTerminated": ErrorKind(409, "The specified job schedule is being terminated."),
+    "JobScheduleCompleted": ErrorKind(409, "The specified job schedule is already in a completed state."),
+    "JobScheduleExists": ErrorKind(409, "The specified job schedule already exists."),
+    "JobScheduleNotFound": ErrorKind(404, "The specified job schedule does not exist."),
+    "JobScheduleWithSameIdExists": ErrorKind(409, "A job schedule with the specified id exists."),
+    "JobWithSameIdExists": ErrorKind(409, "A job with the specified id exists."),
     "JobNotFound": ErrorKind(404, "The specified job does not exist."),
     "MissingRequiredProperty": ErrorKind(400, "A required property was not specified in the request body."),
     "MissingRequiredQueryParameter": ErrorKind(
@@ -54,6 +72,13 @@ ERRORS: dict[str, ErrorKind] = {
     "NodeAlreadyInTargetSchedulingState": ErrorKind(
         409, "The specified node is already in the target scheduling state."
     ),
+    "NodeBeingCreated": ErrorKind(409, "The specified node is being created."),
+    "NodeBeingRebooted": ErrorKind(409, "The specified node is being rebooted."),
+    "NodeBeingReimaged": ErrorKind(409, "The specified node is being reimaged."),
+    "NodeBeingStarted": ErrorKind(409, "The specified node is being started."),
+    "NodeStateUnusable": ErrorKind(409, "The state of the specified node is unusable."),
+    "NodeUserExists": ErrorKind(409, "The specified node user already exists."),
+    "NodeUserNotFound": ErrorKind(404, "The specified node user does not exist."),
     "NodeNotFound": ErrorKind(404, "The specified node does not exist."),
     "OperationInvalidForCurrentState": ErrorKind(
         409, "The specified operation is not valid for the current state of the resource."
@@ -66,13 +91,18 @@ ERRORS: dict[str, ErrorKind] = {
     "PoolBeingResized": ErrorKind(409, "The specified pool is being resized."),
     "PoolExists": ErrorKind(409, "The specified pool already exists."),
     "PoolNotFound": ErrorKind(404, "The specified pool does not exist."),
+    "PoolQuotaReached": ErrorKind(409, "The specified account has reached its quota of pools."),
     "RequestBodyTooLarge": ErrorKind(413, "The size of the request body exceeds the maximum size permitted."),
+    "ResourceNotFound": ErrorKind(404, "The specified resource does not exist."),
+    "ServerBusy": ErrorKind(503, "Server is busy. Please retry the operation."),
     "TaskCompleted": ErrorKind(409, "The specified task is already in a completed state."),
     "TaskDependenciesNotSpecifiedOnJob": ErrorKind(
         400, "Task dependencies were specified on the task, but the job does not use task dependencies."
     ),
     "TaskExists": ErrorKind(409, "The specified task already exists."),
     "TaskFilesUnavailable": ErrorKind(409, "The files of the specified task are unavailable."),
+    "TaskIdSameAsJobPreparationTask": ErrorKind(409, "The id of the task is that of the job preparation task."),
+    "TaskIdSameAsJobReleaseTask": ErrorKind(409, "The id of the task is that of the job release task."),
     "TaskNotCompleted": ErrorKind(
         409, "The specified task is not in a completed state; the operation needs a completed task."
     ),
@@ -80,6 +110,10 @@ ERRORS: dict[str, ErrorKind] = {
     "TaskSucceeded": ErrorKind(
         409, "The specified task has completed successfully; a successful task cannot be reactivated."
     ),
+    "TooManyEnableAutoScaleRequests": ErrorKind(
+        503, "Too many enable-autoscale requests were made on the pool; they must be 30 seconds apart."
+    ),
+    "TooManyRequests": ErrorKind(429, "Too many requests were sent to the account. Please retry later."),
     "UnsupportedHttpVerb": ErrorKind(405, "The resource doesn't support the specified HTTP verb."),
     "UnsupportedOperation": ErrorKind(501, "The emulator does not support this operation."),
     "UnsupportedProperty": ErrorKind(

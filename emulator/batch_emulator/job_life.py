@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from batch_emulator import queues, runs
+from batch_emulator import auto_pools, disposal, failures, preparation, queues, runs
 from batch_emulator.account import Account
 from batch_emulator.durations import UNLIMITED, duration_seconds
 from batch_emulator.entities import Job, Spec, Task, move_job
@@ -54,19 +54,26 @@ def task_completed(account: Account, task: Task) -> None:
         account.forget_task(task)
         progress(account, job)
         return
+    _act_on_end(account, task)
+    progress(account, job)
+
+
+def _act_on_end(account: Account, task: Task) -> None:
+    job = task.job
     options = exit_options(task)
     default = "satisfy" if task.failure is None else "block"
     if options.get("dependencyAction", default) == "satisfy":
         for dependant in queues.satisfy(task):
             queues.push(dependant)
             account.schedule(job.pool_id)
-    if job.on_failure == "performexitoptionsjobaction" and job.state == "active":
-        action = options.get("jobAction")
+    if task.traits is not None and task.traits.ends_job and job.state not in BLOCKED_STATES:
+        terminate(account, job, "JMComplete")
+    elif job.on_failure == "performexitoptionsjobaction" and job.state == "active":
+        action = options.get("jobAction", "none" if task.failure is None else "terminate")
         if action == "terminate":
             terminate(account, job, "TaskFailed")
         elif action == "disable":
             disable(account, job, runs.REQUEUE)
-    progress(account, job)
 
 
 def task_requeued(account: Account, task: Task) -> None:
@@ -81,12 +88,17 @@ def exit_options(task: Task) -> Spec:
     if not task.has_exit_conditions:
         return {}
     conditions: Spec = json.loads(task.spec)["exitConditions"]
-    default: Spec = conditions.get("default", {}) if task.failure is not None else {}
-    found: Spec
-    if task.failure is not None and task.failure.code in runs.PREPROCESSING_CODES:
-        found = conditions.get("preProcessingError", default)
-    else:
-        found = _mapped_options(conditions, task.exit_code) or default
+    mapped = _mapped_options(conditions, task.exit_code)
+    if mapped is not None:
+        return mapped
+    if task.failure is None:
+        return {}
+    kind = ""
+    if task.failure.code in failures.PREPROCESSING_CODES:
+        kind = "preProcessingError"
+    elif task.failure.code in failures.UPLOAD_CODES:
+        kind = "fileUploadError"
+    found: Spec = conditions.get(kind) or conditions.get("default", {})
     return found
 
 
@@ -104,11 +116,19 @@ def _mapped_options(conditions: Spec, code: int | None) -> Spec | None:
 
 def progress(account: Account, job: Job) -> None:
     """Move a job on as soon as nothing of it runs any more, or all its tasks are completed."""
-    if job.state in ("terminating", "disabling", "deleting"):
+    if job.state == "disabling":
         if not job.occupied:
             _settle(account, job)
+    elif job.state in ("terminating", "deleting"):
+        if not (job.occupied or job.preparing) and _is_released(account, job):
+            _settle(account, job)
     elif job.state == "active" and job.on_all_complete == "terminatejob" and all_completed(job):
-        terminate(account, job, "AllTasksCompleted")
+        terminate(account, job, "AllTasksComplete")
+
+
+def _is_released(account: Account, job: Job) -> bool:
+    preparation.begin_release(account, job)
+    return not job.releasing
 
 
 def all_completed(job: Job) -> bool:
@@ -122,24 +142,37 @@ def _settle(account: Account, job: Job) -> None:
         return
     now = account.now()
     if job.state == "terminating":
-        move_job(job, "completed", now)
-        job.ended = now
+        complete(account, job)
     else:
         move_job(job, "disabled", now)
+        account.journal.job(job)
+
+
+def complete(account: Account, job: Job) -> None:
+    """The job has ended."""
+    now = account.now()
+    move_job(job, "completed", now)
+    job.ended = now
     account.journal.job(job)
+    auto_pools.job_ended(account, job)
+    account.job_ended(job)
 
 
 def _forget(account: Account, job: Job) -> None:
     account.forget_job(job)
     account.journal.job_gone(job)
+    auto_pools.job_ended(account, job)
+    account.job_ended(job)
     pool = account.pools.get(job.pool_id.lower())
     for node in pool.nodes.values() if pool else ():
         account.folders.discard(account.folders.job(node.id, job.id))
+    disposal.dispose(account, job)
 
 
 def _stop_all(account: Account, job: Job, ending: str) -> None:
-    for task in list(job.occupied):
-        runs.stop(account, account.runs[task], ending)
+    for task in sorted(job.occupied, key=lambda task: task.seq):
+        if task in account.runs:
+            runs.stop(account, account.runs[task], ending)
 
 
 def _change(account: Account, job: Job, target: str) -> None:
@@ -156,6 +189,7 @@ def terminate(account: Account, job: Job, reason: str | None) -> None:
     _change(account, job, "terminating")
     limit_time(account, job)
     _stop_all(account, job, runs.TERMINATE)
+    preparation.stop_preparing(job)
     if job.state == "terminating":
         progress(account, job)
 
@@ -167,6 +201,7 @@ def delete(account: Account, job: Job) -> None:
     _change(account, job, "deleting")
     limit_time(account, job)
     _stop_all(account, job, runs.TERMINATE)
+    preparation.stop_preparing(job)
     if account.jobs.get(job.id.lower()) is job:
         progress(account, job)
 

@@ -1,30 +1,37 @@
-"""The life of a node: creating, starting, its start task, reboot, and leaving the pool."""
+"""The life of a node: create, reboot, reimage, deallocate, loss, and leaving the pool."""
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-from batch_emulator import environment, resource_files, runs
+from batch_emulator import node_start, quota, retention, runs
 from batch_emulator.account import Account
-from batch_emulator.entities import (
-    Failure,
-    Leaving,
-    Node,
-    NodeAddress,
-    Pool,
-    Spec,
-    StartTaskProgress,
-    move_allocation,
-    move_node,
-)
+from batch_emulator.clock import TICKS_PER_SECOND
+from batch_emulator.entities import Failure, Leaving, Node, NodeAddress, Pool, move_allocation, move_node
 from batch_emulator.errors import BatchError
-from batch_emulator.launcher import Command, LaunchError, split_command
 
 SCHEDULABLE = ("idle", "running")
+_AT_WORK = (*SCHEDULABLE, "offline")
+_RESTARTABLE = (*_AT_WORK, "starttaskfailed", "unusable")
+_AT_ONCE = ("requeue", "terminate")
+"""What is done with running tasks when nobody waits for them."""
+RETENTION_CHECK_SECONDS = 60.0
+
+STATE_ERRORS = {
+    "creating": "NodeBeingCreated",
+    "starting": "NodeBeingStarted",
+    "waitingforstarttask": "NodeBeingStarted",
+    "rebooting": "NodeBeingRebooted",
+    "reimaging": "NodeBeingReimaged",
+    "unusable": "NodeStateUnusable",
+}
+
+
+def require_state(node: Node, states: tuple[str, ...]) -> None:
+    """Refuse what a node cannot do in its state, or because it leaves."""
+    if node.state not in states or (node.leaving is not None and node.leaving.then == "leave"):
+        raise BatchError(STATE_ERRORS.get(node.state, "OperationNotValidOnNode"), ("State", node.state))
 
 
 def create(account: Account, pool: Pool, *, dedicated: bool) -> Node:
@@ -45,156 +52,106 @@ def create(account: Account, pool: Pool, *, dedicated: bool) -> Node:
         free_slots=pool.slots_per_node,
     )
     pool.nodes[node_id] = node
-    account.folders.make_node(node_id)
-    _later(account, node, "creating", lambda: _boot(account, node))
+    node_start.create(account, node)
     return node
 
 
-def _later(account: Account, node: Node, state: str, step: Callable[[], None]) -> None:
-    """Take `step` after the node delay, if the node is then still there and in `state`."""
-
-    def take() -> None:
-        if node.pool.nodes.get(node.id) is node and node.state == state:
-            step()
-
-    account.clock.call_later(account.settings.node_delay, take)
-
-
-def _boot(account: Account, node: Node) -> None:
-    move_node(node, "starting", account.now())
-    node.booted = account.now()
-    _later(account, node, "starting", lambda: _booted(account, node))
-
-
-def _booted(account: Account, node: Node) -> None:
-    node.start_task = node.pool.start_task
-    node.start_task_progress = None
-    node.errors.clear()
-    if node.start_task is None:
-        become_idle(account, node)
-        return
-    if node.start_task.get("waitForSuccess", True):
-        move_node(node, "waitingforstarttask", account.now())
-        _begin_start_task(account, node, node.start_task)
-    else:
-        become_idle(account, node)
-        _begin_start_task(account, node, node.start_task)
-
-
-def become_idle(account: Account, node: Node) -> None:
-    """The node can run tasks."""
-    move_node(node, "idle", account.now())
-    account.journal.pool(node.pool)
-    account.schedule(node.pool.id)
-
-
-def _begin_start_task(account: Account, node: Node, spec: Spec) -> None:
-    node.start_task_progress = StartTaskProgress(started=account.now())
-    folder = account.folders.start_task(node.id)
-    folder.make()
-    files = spec.get("resourceFiles")
-    if not files:
-        _launch_start_task(account, node, spec)
-        return
-    future = asyncio.get_running_loop().run_in_executor(None, resource_files.fetch, files, Path(folder.wd))
-    future.add_done_callback(partial(_start_task_fetched, account, node, spec))
-
-
-def _start_task_fetched(account: Account, node: Node, spec: Spec, future: asyncio.Future[None]) -> None:
-    if future.cancelled() or node.pool.nodes.get(node.id) is not node:
-        return
-    error = future.exception()
-    if isinstance(error, resource_files.ResourceFileError):
-        _end_start_task(account, node, None, error.failure)
-    elif error is not None:
-        failure = Failure("usererror", "BlobDownloadMiscError", str(error))
-        _end_start_task(account, node, None, failure)
-    else:
-        _launch_start_task(account, node, spec)
-
-
-def _launch_start_task(account: Account, node: Node, spec: Spec) -> None:
-    folder = account.folders.start_task(node.id)
-    own = environment.node_variables(account, node, folder)
-    users = environment.settings(spec.get("environmentSettings", ()))
-    progress = node.start_task_progress
-    try:
-        arguments = split_command(spec["commandLine"])
-        command = Command(arguments, folder.wd, environment.combine(own, users), folder.stdout, folder.stderr)
-        node.start_process = account.launcher.launch(
-            command, lambda code: _start_task_ended(account, node, progress, code)
-        )
-    except LaunchError as error:
-        code = "CommandProgramNotFound" if error.not_found else "CommandLaunchFailed"
-        _end_start_task(account, node, None, Failure("usererror", code, str(error)))
-    except OSError as error:
-        _end_start_task(account, node, None, Failure("usererror", "CommandLaunchFailed", str(error)))
-
-
-def _start_task_ended(account: Account, node: Node, progress: StartTaskProgress | None, code: int) -> None:
-    node.start_process = None
-    if node.pool.nodes.get(node.id) is not node or progress is None:
-        return
-    if node.leaving is not None or node.start_task_progress is not progress:
-        finish_leaving(account, node)
-        return
-    spec = node.start_task or {}
-    limit = spec.get("maxTaskRetryCount", 0)
-    if code != 0 and (limit == -1 or progress.retries < limit):
-        progress.retries += 1
-        progress.last_retry = account.now()
-        pause = min(5.0, 0.02 * progress.retries * progress.retries)
-        account.clock.call_later(pause, lambda: _retry_start_task(account, node, progress, spec))
-        return
-    _end_start_task(account, node, code, runs.FAILED if code else None)
-
-
-def _retry_start_task(account: Account, node: Node, progress: StartTaskProgress, spec: Spec) -> None:
-    if node.pool.nodes.get(node.id) is node and node.start_task_progress is progress and not node.leaving:
-        _launch_start_task(account, node, spec)
-
-
-def _end_start_task(account: Account, node: Node, code: int | None, failure: Failure | None) -> None:
-    progress = node.start_task_progress
-    if progress is None:
-        return
-    progress.ended = account.now()
-    progress.exit_code = code
-    progress.failure = failure
-    if node.state != "waitingforstarttask":
-        return
-    if failure is None:
-        become_idle(account, node)
-    else:
-        move_node(node, "starttaskfailed", account.now())
+def resume(account: Account, node: Node) -> None:
+    """Go on with a node that was journaled."""
+    account.folders.make_node(node.id)
+    if node.state == "creating":
+        node_start.create(account, node)
+    elif node.state == "preempted":
+        _recover_later(account, node)
 
 
 def leave(account: Account, node: Node, option: str, then: str = "leave") -> None:
-    """Take a node out of service as `option` says of its tasks; `then` it leaves or reboots."""
+    """Take a node out of service as `option` says of its tasks; `then` leave, reboot, reimage or deallocate."""
     if node.leaving is not None and node.leaving.then == "leave":
         return
     node.leaving = Leaving(option, then)
-    if option != "taskcompletion":
+    if option in _AT_ONCE:
         if then == "leave":
             move_node(node, "leavingpool", account.now())
-        for task in list(node.running):
-            runs.stop(account, account.runs[task], option)
+        _stop_tasks(account, node, option)
     finish_leaving(account, node)
 
 
-def finish_leaving(account: Account, node: Node) -> None:
-    """If a node is to leave or reboot and nothing runs on it any more, let it."""
-    if node.leaving is None or node.running or node.pool.nodes.get(node.id) is not node:
-        return
-    if node.start_process is not None:
-        node.start_process.stop()
-        return
-    if node.leaving.then == "leave":
-        _remove(account, node)
-    else:
+def stay(account: Account, node: Node) -> None:
+    """A node that only waits for its tasks to end before it leaves need not leave any more."""
+    if node.leaving is not None and node.leaving.then == "leave" and node.state != "leavingpool":
         node.leaving = None
-        move_node(node, "rebooting", account.now())
-        _later(account, node, "rebooting", lambda: _boot(account, node))
+        account.schedule(node.pool.id)
+
+
+def _stop_tasks(account: Account, node: Node, ending: str) -> None:
+    for task in list(node.running):
+        run = account.runs.get(task)
+        if run is not None:
+            runs.stop(account, run, ending)
+
+
+def _is_quiet(node: Node) -> bool:
+    """Let everything but tasks end that runs on a node; True when nothing runs there."""
+    quiet = node_start.end_start_task(node)
+    for command in list(node.side_commands):
+        command.stop()
+    return quiet and not node.side_commands and not node.running
+
+
+def finish_leaving(account: Account, node: Node) -> None:
+    """If a node is to leave or restart and nothing runs on it any more, let it."""
+    leaving = node.leaving
+    if leaving is None or node.running or not node_start.is_there(node) or _is_retained(account, node, leaving):
+        return
+    if not _is_quiet(node) or node.leaving is not leaving or not node_start.is_there(node):
+        return
+    if leaving.then == "leave":
+        _remove(account, node)
+        return
+    node.leaving = None
+    if leaving.then == "deallocate":
+        move_node(node, "deallocating", account.now())
+        node_start.later(account, node, account.settings.node_delay, lambda: _deallocated(account, node))
+    else:
+        move_node(node, "rebooting" if leaving.then == "reboot" else "reimaging", account.now())
+        if leaving.then == "reimage":
+            _wipe(account, node)
+        node_start.later(account, node, account.settings.node_delay, lambda: node_start.boot(account, node))
+    account.journal.pool(node.pool)
+
+
+def _wipe(account: Account, node: Node) -> None:
+    account.folders.discard(account.folders.node(node.id))
+    account.folders.make_node(node.id)
+    node.users.clear()
+
+
+def _deallocated(account: Account, node: Node) -> None:
+    move_node(node, "deallocated", account.now())
+    _wipe(account, node)
+    account.journal.pool(node.pool)
+
+
+def _is_retained(account: Account, node: Node, leaving: Leaving) -> bool:
+    """Whether files of tasks must stay on the node; if so, look again later."""
+    if leaving.option != "retaineddata":
+        return False
+    if leaving.watched:
+        return True
+    rest = retention.retained_until(account, node) - account.now()
+    if rest <= 0:
+        return False
+    leaving.watched = True
+    seconds = min(rest / TICKS_PER_SECOND, RETENTION_CHECK_SECONDS)
+    account.clock.call_later(seconds, partial(_look_at_retention, account, node, leaving))
+    return True
+
+
+def _look_at_retention(account: Account, node: Node, leaving: Leaving) -> None:
+    leaving.watched = False
+    if node.leaving is leaving:
+        finish_leaving(account, node)
 
 
 def _remove(account: Account, node: Node) -> None:
@@ -202,49 +159,81 @@ def _remove(account: Account, node: Node) -> None:
         move_node(node, "leavingpool", account.now())
     del node.pool.nodes[node.id]
     account.folders.discard(account.folders.node(node.id))
+    account.journal.node_gone(node)
     account.journal.pool(node.pool)
+    account.schedule(node.pool.id)
     settle_pool(account, node.pool)
 
 
 def settle_pool(account: Account, pool: Pool) -> None:
     """A pool that has the nodes it should have, and none on its way out, is steady; a deleted one is gone."""
     if pool.state == "deleting":
-        if not pool.nodes:
-            account.pools.pop(pool.id.lower(), None)
+        if not pool.nodes and account.pools.pop(pool.id.lower(), None) is not None:
             account.journal.pool_gone(pool)
         return
-    staying = [node for node in pool.nodes.values() if node.leaving is None or node.leaving.then != "leave"]
-    dedicated = sum(node.dedicated for node in staying)
-    complete = dedicated >= pool.target_dedicated and len(staying) - dedicated >= pool.target_low_priority
-    settled = len(staying) == len(pool.nodes) and (complete or pool.allocation == "stopping")
-    if settled and pool.allocation != "steady":
+    if pool.allocation == "steady" or any(
+        node.leaving and node.leaving.then == "leave" for node in pool.nodes.values()
+    ):
+        return
+    if pool.allocation == "stopping" or _is_complete(pool):
+        if pool.resize_timer is not None:
+            pool.resize_timer.cancel()
         move_allocation(pool, "steady", account.now())
         account.journal.pool(pool)
 
 
+def _is_complete(pool: Pool) -> bool:
+    """Whether a pool has the nodes that it should have, but for those that quotas refuse."""
+    dedicated = quota.count(pool, dedicated=True)
+    return dedicated == pool.target_dedicated - pool.refused.get(True, 0) and len(
+        pool.nodes
+    ) - dedicated == pool.target_low_priority - pool.refused.get(False, 0)
+
+
 def slots_freed(account: Account, node: Node) -> None:
     """A task has given its slots back: the node may go, or take another task."""
+    if node.total_run:
+        account.journal.node_totals(node)
     if node.leaving is not None:
         finish_leaving(account, node)
+    node_start.go_offline(account, node)
     account.schedule(node.pool.id)
 
 
 def reboot(account: Account, node: Node, option: str) -> None:
     """Restart a node; its files stay, its start task runs again."""
-    if node.state not in (*SCHEDULABLE, "starttaskfailed"):
-        raise BatchError("OperationNotValidOnNode", ("State", node.state))
+    require_state(node, _RESTARTABLE)
     leave(account, node, option, then="reboot")
+
+
+def reimage(account: Account, node: Node, option: str) -> None:
+    """Restart a node without its files."""
+    require_state(node, _RESTARTABLE)
+    leave(account, node, option, then="reimage")
+
+
+def deallocate(account: Account, node: Node, option: str) -> None:
+    """Give a node's machine back; the node stays in its pool and can be started again."""
+    require_state(node, _AT_WORK)
+    leave(account, node, option, then="deallocate")
+
+
+def start(account: Account, node: Node) -> None:
+    """Start a node that was deallocated."""
+    require_state(node, ("deallocated",))
+    node_start.boot(account, node)
 
 
 def disable_scheduling(account: Account, node: Node, option: str) -> None:
     """Give a node no more tasks; what runs there is requeued, terminated or left to end."""
     if node.scheduling == "disabled":
         raise BatchError("NodeAlreadyInTargetSchedulingState")
+    require_state(node, _AT_WORK)
     node.scheduling = "disabled"
+    if option in _AT_ONCE:
+        _stop_tasks(account, node, option)
+    node_start.go_offline(account, node)
     account.journal.pool(node.pool)
-    if option != "taskcompletion":
-        for task in list(node.running):
-            runs.stop(account, account.runs[task], option)
 
 
 def enable_scheduling(account: Account, node: Node) -> None:
@@ -252,5 +241,64 @@ def enable_scheduling(account: Account, node: Node) -> None:
     if node.scheduling == "enabled":
         raise BatchError("NodeAlreadyInTargetSchedulingState")
     node.scheduling = "enabled"
+    if node.state == "offline":
+        move_node(node, "idle", account.now())
     account.journal.pool(node.pool)
     account.schedule(node.pool.id)
+
+
+def preempt(account: Account, node: Node) -> None:
+    """Take a Spot node away; its tasks are requeued, and it comes back when there is room for it."""
+    if node.dedicated or node.state in ("preempted", "leavingpool", "deallocated"):
+        kind = "dedicated" if node.dedicated else "Spot"
+        raise BatchError("OperationNotValidOnNode", ("State", node.state), ("Reason", f"It is a {kind} node."))
+    _fail(account, node, "preempted")
+
+
+def lose(account: Account, node: Node) -> None:
+    """A node does not answer any more; its tasks are requeued, and after a while it is replaced."""
+    if node.state in ("preempted", "leavingpool", "deallocated", "unknown"):
+        raise BatchError("OperationNotValidOnNode", ("State", node.state))
+    _fail(account, node, "unknown")
+
+
+def make_unusable(
+    account: Account, node: Node, code: str = "DiskFull", message: str = "There is not enough disk space on the node"
+) -> None:
+    """A node cannot run tasks until it is rebooted, reimaged or removed; its tasks are requeued."""
+    if node.state in ("preempted", "leavingpool", "deallocated", "unusable"):
+        raise BatchError("OperationNotValidOnNode", ("State", node.state))
+    node.errors.append(Failure("", code, message))
+    _fail(account, node, "unusable")
+
+
+def _fail(account: Account, node: Node, state: str) -> None:
+    if node.leaving is not None and node.leaving.then == "leave":
+        node.leaving = None
+        leave(account, node, "requeue")
+        return
+    node.leaving = None
+    move_node(node, state, account.now())
+    account.journal.pool(node.pool)
+    if node.start_task_progress is not None and node.start_task_progress.ended is None:
+        node.start_task_progress = None
+    if state != "unusable":
+        _recover_later(account, node)
+    _is_quiet(node)
+    _stop_tasks(account, node, "requeue")
+    account.schedule(node.pool.id)
+
+
+def _recover_later(account: Account, node: Node) -> None:
+    node_start.later(account, node, account.settings.recovery_delay, lambda: _recover(account, node))
+
+
+def _recover(account: Account, node: Node) -> None:
+    """Another machine takes the node's place, if there is one and nothing of the old one is left."""
+    if not _is_quiet(node) or not quota.available(account, dedicated=node.dedicated):
+        _recover_later(account, node)
+        return
+    _wipe(account, node)
+    move_node(node, "creating", account.now())
+    account.journal.pool(node.pool)
+    node_start.create(account, node)

@@ -6,9 +6,10 @@ Nothing here scans the job's tasks when one of them ends.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from batch_emulator.entities import Job, RangeWatch, Task
+from batch_emulator.traits import is_special
 
 
 def integer_id(task_id: str) -> int | None:
@@ -22,12 +23,29 @@ def push(task: Task, *, first: bool = False) -> None:
     """Put an active task that waits for nothing into its job's queue; `first` before all others."""
     if task.queued or task.waits_for:
         return
-    queue = task.job.ready.setdefault(task.required_slots, deque())
+    special = is_special(task)
+    queue = task.job.special if special else task.job.ready.setdefault(task.required_slots, deque())
     task.queued = True
     if first:
         queue.appendleft(task)
     else:
         queue.append(task)
+
+
+def specials(job: Job) -> list[Task]:
+    """The ready tasks that want whole nodes, in their order."""
+    for task in [task for task in job.special if task.state != "active" or task.deleted]:
+        job.special.remove(task)
+        task.queued = False
+    return list(job.special)
+
+
+def waiting_slots(job: Job) -> Iterator[int]:
+    """The slots of each ready task, in no special order."""
+    for slots, queue in list(job.ready.items()):
+        for task in list(queue):
+            if task.state == "active" and not task.deleted:
+                yield slots
 
 
 def _head(queue: deque[Task]) -> Task | None:

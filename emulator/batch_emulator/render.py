@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from batch_emulator.account import Account
+from batch_emulator.directories import task_path
 from batch_emulator.durations import timestamp
-from batch_emulator.entities import Failure, Job, Node, NodeAddress, Pool, Task
+from batch_emulator.entities import Failure, Job, JobOnNode, Node, NodeAddress, Pool, StartTaskProgress, Subtask, Task
 from batch_emulator.paging import Select, select_fields
 from batch_emulator.wire import etag, when
 
 Fields = dict[str, Any]
 
 DEFAULT_IDENTITY: Fields = {"autoUser": {"scope": "pool", "elevationLevel": "nonadmin"}}
+NO_CONTAINER = "run as a plain process of the node: the emulator has no containers"
 _FILL_TYPES = {"spread": "Spread", "pack": "Pack"}
 _SPEC_FREE = frozenset(
     (
@@ -80,6 +83,8 @@ def task_fields(account: Account, task: Task, wanted: Select = None) -> Fields:
     fields["requiredSlots"] = task.required_slots
     if wanted is None or "executionInfo" in wanted:
         fields["executionInfo"] = execution_fields(task)
+        if task.started is not None and b'"containerSettings"' in task.spec:
+            fields["executionInfo"] |= container_fields(json.loads(task.spec))
     if task.address is not None and (wanted is None or "nodeInfo" in wanted):
         fields["nodeInfo"] = _node_fields(account, task, task.address)
     return select_fields(fields, wanted)
@@ -102,17 +107,49 @@ def execution_fields(task: Task) -> Fields:
     )
 
 
+def subtask_fields(account: Account, task: Task, subtask: Subtask) -> Fields:
+    """One instance of a multi-instance task, other than the primary."""
+    node = _node_fields(account, task, subtask.address)
+    place = place_fields(node["nodeUrl"], f"{task_path(task.job.id, task.id)}/{subtask.number}")
+    result = None
+    if subtask.state == "completed":
+        result = "failure" if subtask.failure else "success"
+    return present(
+        {
+            "id": subtask.number,
+            "nodeInfo": node | place,
+            "startTime": timestamp(subtask.started),
+            "endTime": when(subtask.ended),
+            "exitCode": subtask.exit_code if subtask.state == "completed" else None,
+            "failureInfo": failure_fields(subtask.failure),
+            "state": subtask.state,
+            "stateTransitionTime": timestamp(subtask.state_since),
+            "previousState": subtask.previous_state,
+            "previousStateTransitionTime": when(subtask.previous_since),
+            "result": result,
+        }
+    )
+
+
 def _node_fields(account: Account, task: Task, address: NodeAddress) -> Fields:
     node_url = f"{account.url}/pools/{address.pool_id}/nodes/{address.node_id}"
-    folder = f"workitems/{task.job.id}/job-1/{task.id}"
-    return {
+    return place_fields(node_url, task_path(task.job.id, task.id)) | {
         "affinityId": f"TVM:{address.node_id}",
         "nodeUrl": node_url,
         "poolId": address.pool_id,
         "nodeId": address.node_id,
-        "taskRootDirectory": folder,
-        "taskRootDirectoryUrl": f"{node_url}/files/{folder}",
     }
+
+
+def place_fields(node_url: str, folder: str) -> Fields:
+    """Where the files of a task are on its node."""
+    return {"taskRootDirectory": folder, "taskRootDirectoryUrl": f"{node_url}/files/{quote(folder)}"}
+
+
+def pool_info_fields(job: Job) -> Fields:
+    """A job's poolInfo: what the client said, not the pool that was made for it."""
+    auto = job.spec.get("autoPoolSpecification")
+    return {"autoPoolSpecification": auto} if auto is not None else {"poolId": job.pool_id}
 
 
 def job_fields(account: Account, job: Job, wanted: Select = None) -> Fields:
@@ -121,7 +158,8 @@ def job_fields(account: Account, job: Job, wanted: Select = None) -> Fields:
         {
             "startTime": timestamp(job.started),
             "endTime": when(job.ended),
-            "poolId": job.pool_id,
+            "poolId": job.pool_id or None,
+            "schedulingError": failure_fields(job.scheduling_error),
             "terminateReason": job.terminate_reason,
         }
     )
@@ -139,10 +177,13 @@ def job_fields(account: Account, job: Job, wanted: Select = None) -> Fields:
         "priority": job.priority,
         "maxParallelTasks": job.max_parallel,
         "usesTaskDependencies": job.uses_dependencies,
-        "allowTaskPreemption": False,
+        "allowTaskPreemption": job.allow_preemption,
         "constraints": {"maxWallClockTime": job.max_wall_clock, "maxTaskRetryCount": job.max_retries},
         "commonEnvironmentSettings": job.spec.get("commonEnvironmentSettings"),
-        "poolInfo": {"poolId": job.pool_id},
+        "poolInfo": pool_info_fields(job),
+        "jobManagerTask": job.spec.get("jobManagerTask"),
+        "jobPreparationTask": job.spec.get("jobPreparationTask"),
+        "jobReleaseTask": job.spec.get("jobReleaseTask"),
         "metadata": job.spec.get("metadata"),
         "networkConfiguration": job.spec.get("networkConfiguration"),
         "executionInfo": execution,
@@ -150,6 +191,28 @@ def job_fields(account: Account, job: Job, wanted: Select = None) -> Fields:
         "onTaskFailure": job.on_failure,
     }
     return select_fields(fields, wanted)
+
+
+def preparation_fields(account: Account, job: Job, entry: JobOnNode, wanted: Select = None) -> Fields:
+    """How a job's preparation and release task went on a node."""
+    address = entry.address
+    node_url = f"{account.url}/pools/{address.pool_id}/nodes/{address.node_id}"
+    fields: Fields = {"poolId": address.pool_id, "nodeId": address.node_id, "nodeUrl": node_url}
+    for name, kind, progress in (
+        ("jobPreparationTaskExecutionInfo", "jobPreparationTask", entry.preparation),
+        ("jobReleaseTaskExecutionInfo", "jobReleaseTask", entry.release),
+    ):
+        if progress is not None:
+            place = place_fields(node_url, task_path(job.id, job.spec[kind]["id"]))
+            fields[name] = progress_fields(progress) | place | container_fields(job.spec[kind])
+    if entry.release is not None:
+        fields["jobReleaseTaskExecutionInfo"].pop("retryCount")
+    return select_fields(fields, wanted)
+
+
+def container_fields(spec: Fields) -> Fields:
+    """A containerInfo that says what became of containerSettings; nothing without them."""
+    return {"containerInfo": {"state": NO_CONTAINER}} if "containerSettings" in spec else {}
 
 
 def pool_fields(account: Account, pool: Pool, wanted: Select = None) -> Fields:
@@ -173,13 +236,16 @@ def pool_fields(account: Account, pool: Pool, wanted: Select = None) -> Fields:
         "targetDedicatedNodes": pool.target_dedicated,
         "currentLowPriorityNodes": len(pool.nodes) - dedicated,
         "targetLowPriorityNodes": pool.target_low_priority,
-        "enableAutoScale": False,
+        "enableAutoScale": pool.auto_scale,
+        "autoScaleFormula": pool.formula,
+        "autoScaleEvaluationInterval": pool.interval if pool.auto_scale else None,
+        "autoScaleRun": pool.last_run,
         "enableInterNodeCommunication": pool.spec.get("enableInterNodeCommunication", False),
         "startTask": pool.start_task,
         "taskSlotsPerNode": pool.slots_per_node,
         "taskSchedulingPolicy": {"nodeFillType": _FILL_TYPES[pool.fill]},
     }
-    for name in ("userAccounts", "metadata", "networkConfiguration", "upgradePolicy"):
+    for name in ("userAccounts", "metadata", "networkConfiguration", "upgradePolicy", "applicationPackageReferences"):
         fields[name] = pool.spec.get(name)
     fields["virtualMachineConfiguration"] = pool.spec.get("virtualMachineConfiguration")
     return select_fields(fields, wanted)
@@ -242,8 +308,11 @@ def _node_error(failure: Failure) -> Fields:
 
 def _start_task_fields(node: Node) -> Fields | None:
     progress = node.start_task_progress
-    if progress is None:
-        return None
+    return progress_fields(progress) if progress is not None else None
+
+
+def progress_fields(progress: StartTaskProgress) -> Fields:
+    """How a start, preparation or release task is doing."""
     result = None
     if progress.ended is not None:
         result = "failure" if progress.failure else "success"

@@ -8,7 +8,19 @@ from urllib.parse import unquote
 
 from batch_emulator.account import Account
 from batch_emulator.errors import BatchError
-from batch_emulator.operations import account_level, files, jobs, nodes, pools, tasks
+from batch_emulator.operations import (
+    account_level,
+    application_list,
+    files,
+    jobs,
+    node_access,
+    node_users,
+    nodes,
+    pools,
+    schedules,
+    tasks,
+    usage_metrics,
+)
 from batch_emulator.wire import Reply, Request
 
 Operation = Callable[[Account, Request], Reply]
@@ -38,9 +50,9 @@ _POOL, _NODE = "/pools/{poolId}", "/pools/{poolId}/nodes/{nodeId}"
 _JOB, _TASK, _SCHEDULE = "/jobs/{jobId}", "/jobs/{jobId}/tasks/{taskId}", "/jobschedules/{jobScheduleId}"
 
 ROUTES: tuple[Route, ...] = (
-    _route("GET", "/applications", None, 200, _LIST),
-    _route("GET", "/applications/{applicationId}", None, 200),
-    _route("GET", "/poolusagemetrics", None, 200, f"{_LIST} startTime endtime $filter"),
+    _route("GET", "/applications", application_list.list_applications, 200, _LIST),
+    _route("GET", "/applications/{applicationId}", application_list.get, 200),
+    _route("GET", "/poolusagemetrics", usage_metrics.list_usage, 200, f"{_LIST} startTime starttime endtime $filter"),
     _route("GET", "/supportedimages", account_level.list_supported_images, 200, f"{_LIST} $filter"),
     _route("GET", "/nodecounts", account_level.list_node_counts, 200, f"{_LIST} $filter"),
     # pools
@@ -50,9 +62,9 @@ ROUTES: tuple[Route, ...] = (
     _route("HEAD", _POOL, pools.exists, 200),
     _route("GET", _POOL, pools.get, 200, "$select $expand"),
     _route("PATCH", _POOL, pools.patch, 200),
-    _route("POST", f"{_POOL}/disableautoscale", None, 200),
-    _route("POST", f"{_POOL}/enableautoscale", None, 200),
-    _route("POST", f"{_POOL}/evaluateautoscale", None, 200),
+    _route("POST", f"{_POOL}/disableautoscale", pools.disable_auto_scale, 200),
+    _route("POST", f"{_POOL}/enableautoscale", pools.enable_auto_scale, 200),
+    _route("POST", f"{_POOL}/evaluateautoscale", pools.evaluate_auto_scale, 200),
     _route("POST", f"{_POOL}/resize", pools.resize, 202),
     _route("POST", f"{_POOL}/stopresize", pools.stop_resize, 202),
     _route("POST", f"{_POOL}/updateproperties", pools.replace_properties, 204),
@@ -61,18 +73,18 @@ ROUTES: tuple[Route, ...] = (
     _route("GET", f"{_POOL}/nodes", nodes.list_nodes, 200, f"{_LIST} $filter $select"),
     _route("GET", _NODE, nodes.get, 200, "$select"),
     _route("POST", f"{_NODE}/reboot", nodes.reboot, 202),
-    _route("POST", f"{_NODE}/start", None, 202),
-    _route("POST", f"{_NODE}/reimage", None, 202),
-    _route("POST", f"{_NODE}/deallocate", None, 202),
+    _route("POST", f"{_NODE}/start", nodes.start, 202),
+    _route("POST", f"{_NODE}/reimage", nodes.reimage, 202),
+    _route("POST", f"{_NODE}/deallocate", nodes.deallocate, 202),
     _route("POST", f"{_NODE}/disablescheduling", nodes.disable_scheduling, 200),
     _route("POST", f"{_NODE}/enablescheduling", nodes.enable_scheduling, 200),
-    _route("GET", f"{_NODE}/remoteloginsettings", None, 200),
-    _route("POST", f"{_NODE}/uploadbatchservicelogs", None, 200),
-    _route("GET", f"{_NODE}/extensions", None, 200, f"{_LIST} $select"),
-    _route("GET", f"{_NODE}/extensions/{{extensionName}}", None, 200, "$select"),
-    _route("POST", f"{_NODE}/users", None, 201),
-    _route("DELETE", f"{_NODE}/users/{{userName}}", None, 200),
-    _route("PUT", f"{_NODE}/users/{{userName}}", None, 200),
+    _route("GET", f"{_NODE}/remoteloginsettings", node_access.remote_login_settings, 200),
+    _route("POST", f"{_NODE}/uploadbatchservicelogs", node_access.upload_logs, 200),
+    _route("GET", f"{_NODE}/extensions", node_access.list_extensions, 200, f"{_LIST} $select"),
+    _route("GET", f"{_NODE}/extensions/{{extensionName}}", node_access.get_extension, 200, "$select"),
+    _route("POST", f"{_NODE}/users", node_users.create, 201),
+    _route("DELETE", f"{_NODE}/users/{{userName}}", node_users.delete, 200),
+    _route("PUT", f"{_NODE}/users/{{userName}}", node_users.replace, 200),
     # jobs
     _route("POST", "/jobs", jobs.create, 201),
     _route("GET", "/jobs", jobs.list_jobs, 200, _FULL_LIST),
@@ -84,19 +96,25 @@ ROUTES: tuple[Route, ...] = (
     _route("POST", f"{_JOB}/enable", jobs.enable, 202),
     _route("POST", f"{_JOB}/terminate", jobs.terminate, 202, "force"),
     _route("GET", f"{_JOB}/taskcounts", jobs.task_counts, 200),
-    _route("GET", f"{_JOB}/jobpreparationandreleasetaskstatus", None, 200, f"{_LIST} $filter $select"),
+    _route(
+        "GET",
+        f"{_JOB}/jobpreparationandreleasetaskstatus",
+        jobs.preparation_status,
+        200,
+        f"{_LIST} $filter $select",
+    ),
     # job schedules
-    _route("GET", f"{_SCHEDULE}/jobs", None, 200, _FULL_LIST),
-    _route("HEAD", _SCHEDULE, None, 200),
-    _route("DELETE", _SCHEDULE, None, 202, "force"),
-    _route("GET", _SCHEDULE, None, 200, "$select $expand"),
-    _route("PATCH", _SCHEDULE, None, 200),
-    _route("PUT", _SCHEDULE, None, 200),
-    _route("POST", f"{_SCHEDULE}/disable", None, 204),
-    _route("POST", f"{_SCHEDULE}/enable", None, 204),
-    _route("POST", f"{_SCHEDULE}/terminate", None, 202, "force"),
-    _route("POST", "/jobschedules", None, 201),
-    _route("GET", "/jobschedules", None, 200, _FULL_LIST),
+    _route("GET", f"{_SCHEDULE}/jobs", schedules.list_jobs, 200, _FULL_LIST),
+    _route("HEAD", _SCHEDULE, schedules.exists, 200),
+    _route("DELETE", _SCHEDULE, schedules.delete, 202, "force"),
+    _route("GET", _SCHEDULE, schedules.get, 200, "$select $expand"),
+    _route("PATCH", _SCHEDULE, schedules.patch, 200),
+    _route("PUT", _SCHEDULE, schedules.replace, 200),
+    _route("POST", f"{_SCHEDULE}/disable", schedules.disable, 204),
+    _route("POST", f"{_SCHEDULE}/enable", schedules.enable, 204),
+    _route("POST", f"{_SCHEDULE}/terminate", schedules.terminate, 202, "force"),
+    _route("POST", "/jobschedules", schedules.create, 201),
+    _route("GET", "/jobschedules", schedules.list_schedules, 200, _FULL_LIST),
     # tasks
     _route("POST", f"{_JOB}/tasks", tasks.create, 201),
     _route("GET", f"{_JOB}/tasks", tasks.list_tasks, 200, _FULL_LIST),

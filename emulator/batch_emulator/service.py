@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batch_emulator import job_life, log, node_life, queues, runs
+from batch_emulator import job_life, landlock, log, node_life, pool_scaling, queues, runs, schedule_life, traits
 from batch_emulator.account import Account, Settings
 from batch_emulator.clock import Clock, RealClock
 from batch_emulator.directories import NodeFolders, remove
@@ -25,8 +25,9 @@ from batch_emulator.journal import Journal, NoJournal, SqliteJournal
 from batch_emulator.launcher import Launcher, ProcessLauncher
 from batch_emulator.leftovers import kill_leftovers, kill_marked
 from batch_emulator.operations.tasks import watch_dependencies
-from batch_emulator.records import load_job, load_pool, load_task
+from batch_emulator.records import load_job, load_pool, load_schedule, load_task
 from batch_emulator.scheduler import Scheduler
+from batch_emulator.spawner import Spawner
 
 FLUSH_SECONDS = 0.02
 IDLE_SECONDS = 0.25
@@ -53,6 +54,8 @@ def build_account(
     scheduler = Scheduler(account)
     account.schedule = scheduler.request
     account.slots_freed = lambda node: node_life.slots_freed(account, node)
+    account.job_progress = lambda job: job_life.progress(account, job)
+    account.job_ended = lambda job: schedule_life.job_ended(account, job)
     account.task_requeued = lambda task: job_life.task_requeued(account, task)
     account.task_completed = lambda task: job_life.task_completed(account, task)
     return account
@@ -80,6 +83,13 @@ def stored_credentials(root: Path, account: str) -> Credentials:
     return credentials
 
 
+def known_key(root: Path, account: str) -> str:
+    """The key of an emulator that was started before with that data directory; ValueError if there is none."""
+    if not (root / "account.json").exists():
+        raise ValueError(f"{root} holds no account: start the emulator first, or name its --data-dir")
+    return stored_credentials(root, account).key
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, all of it or nothing."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -105,9 +115,12 @@ class Emulator:
         self._flusher = asyncio.get_running_loop().create_task(self._flush())
 
     async def _flush(self) -> None:
+        more = False
         for turn in itertools.count(1):
-            await asyncio.sleep(FLUSH_SECONDS if self.account.runs else IDLE_SECONDS)
+            busy = self.account.runs or more
+            await asyncio.sleep(FLUSH_SECONDS if busy else IDLE_SECONDS)
             self.account.journal.flush()
+            more = self.account.journal.tidy()
             if self.account.runs and turn % ALIVE_TURNS == 0:
                 log.line(f"{len(self.account.runs)} tasks running")
 
@@ -132,12 +145,24 @@ class Emulator:
             os.close(self.lock)
 
 
+def _spawner(settings: Settings, root: Path) -> Spawner:
+    """What starts the tasks: confined to their nodes, unless that is not wanted or, with `auto`, not possible."""
+    possible = landlock.version() > 0
+    if settings.isolation == "on" and not possible:
+        raise ValueError("--isolation on needs Landlock, which this kernel does not have: use auto or off")
+    if settings.isolation == "off" or not possible or (settings.isolation == "auto" and landlock.is_shared(root)):
+        return Spawner()
+    away = (root, *(path.resolve() for path in settings.kept_away))
+    return Spawner(landlock.Confinement(away).enter)
+
+
 def in_memory(settings: Settings, clock: Clock | None = None, *, adopt: bool = False) -> Emulator:
     """An emulator that forgets everything when it ends; its files are in a temporary directory."""
     temporary = Path(tempfile.mkdtemp(prefix="batch-emulator-"))
     key = os.environ.get(KEY_VARIABLE) or random_key()
-    clock = clock or RealClock()
-    account = build_account(settings, temporary, clock, ProcessLauncher(clock, adopt=adopt))
+    clock = clock or RealClock(settings.time_scale)
+    spawner = _spawner(settings, temporary)
+    account = build_account(settings, temporary, clock, ProcessLauncher(RealClock(), adopt=adopt, spawner=spawner))
     return Emulator(account, Credentials(settings.account_name, key), temporary)
 
 
@@ -147,8 +172,9 @@ def on_disk(settings: Settings, root: Path) -> Emulator:
     root = root.resolve()
     lock = _lock(root)
     credentials = stored_credentials(root, settings.account_name)
-    clock = RealClock()
-    account = build_account(settings, root, clock, ProcessLauncher(clock, adopt=True))
+    clock = RealClock(settings.time_scale)
+    spawner = _spawner(settings, root)
+    account = build_account(settings, root, clock, ProcessLauncher(RealClock(), adopt=True, spawner=spawner))
     journal = SqliteJournal(root / "journal.sqlite", account.mark)
     account.journal = journal
     return Emulator(account, credentials, restore=lambda: _restore(account, journal), lock=lock)
@@ -167,18 +193,25 @@ def _lock(root: Path) -> int:
 
 def _restore(account: Account, journal: SqliteJournal) -> None:
     marks: list[str] = []
+    totals = journal.stored_totals()
     for record in journal.stored_pools():
         pool = load_pool(record)
         account.pools[pool.id.lower()] = pool
+        account.clock.not_before(max(pool.modified, pool.allocation_since))
         for node in pool.nodes.values():
             account.folders.make_node(node.id)
-            node.start_task = pool.start_task
+            node.total_run, node.total_succeeded = totals.get(node.id, (0, 0))
+            account.clock.not_before(node.state_since)
             account.next_node += 1
     for record in journal.stored_jobs():
         job = load_job(record)
         account.add_job(job)
         account.next_job_key = job.key + 1
+        account.clock.not_before(max(job.modified, job.state_since))
         marks += _restore_tasks(account, journal, job)
+    for record in journal.stored_schedules():
+        schedule = load_schedule(record)
+        account.schedules[schedule.id.lower()] = schedule
     kill_leftovers(marks)
     kill_marked(account.folders.root)
     account.folders.tidy({node_id for pool in account.pools.values() for node_id in pool.nodes})
@@ -186,10 +219,13 @@ def _restore(account: Account, journal: SqliteJournal) -> None:
         job_life.begin(account, job)
     for pool in list(account.pools.values()):
         _resume_pool(account, pool.id)
+    for schedule in list(account.schedules.values()):
+        schedule_life.resume(account, schedule)
+    pool_scaling.resume(account)
 
 
 def _restore_tasks(account: Account, journal: SqliteJournal, job: Job) -> list[str]:
-    marks = []
+    marks, latest = [], 0
     for seq, spec, text in journal.stored_tasks(job.key):
         task, mark = load_task(job, seq, spec, text)
         job.order.extend([None] * (seq - len(job.order)))
@@ -202,7 +238,10 @@ def _restore_tasks(account: Account, journal: SqliteJournal, job: Job) -> list[s
         if mark:
             marks.append(mark)
     for task in job.tasks.values():
+        task.traits = traits.of(job, task.id, json.loads(task.spec))
         _queue_again(account, task)
+        latest = max(latest, task.state_since)
+    account.clock.not_before(latest)
     return marks
 
 
@@ -228,4 +267,6 @@ def _resume_pool(account: Account, pool_id: str) -> None:
     present = sum(node.dedicated for node in pool.nodes.values())
     if (present, len(pool.nodes) - present) != (pool.target_dedicated, pool.target_low_priority):
         pool_life.begin(account, pool)
+    for node in pool.nodes.values():
+        node_life.resume(account, node)
     account.schedule(pool.id)

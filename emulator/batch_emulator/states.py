@@ -24,17 +24,19 @@ POOL: Final = _table(active="deleting", deleting="")
 ALLOCATION: Final = _table(steady="resizing", resizing="steady stopping", stopping="steady")
 
 NODE: Final = _table(
-    creating="starting leavingpool unusable",
-    starting="waitingforstarttask idle leavingpool unusable",
-    waitingforstarttask="idle starttaskfailed rebooting reimaging leavingpool unusable preempted",
-    starttaskfailed="rebooting reimaging leavingpool unusable preempted",
-    idle="running offline rebooting reimaging leavingpool unusable unknown preempted",
-    running="idle offline rebooting reimaging leavingpool unusable unknown preempted",
-    offline="idle running rebooting reimaging leavingpool unusable preempted",
-    rebooting="starting leavingpool unusable preempted",
-    reimaging="starting leavingpool unusable preempted",
-    unusable="rebooting reimaging leavingpool",
-    unknown="idle running leavingpool unusable",
+    creating="starting leavingpool unusable unknown preempted",
+    starting="waitingforstarttask idle leavingpool unusable unknown preempted",
+    waitingforstarttask="idle starttaskfailed rebooting reimaging leavingpool unusable unknown preempted",
+    starttaskfailed="rebooting reimaging leavingpool unusable unknown preempted",
+    idle="running offline rebooting reimaging deallocating leavingpool unusable unknown preempted",
+    running="idle offline rebooting reimaging deallocating leavingpool unusable unknown preempted",
+    offline="idle running rebooting reimaging deallocating leavingpool unusable unknown preempted",
+    rebooting="starting leavingpool unusable unknown preempted",
+    reimaging="starting leavingpool unusable unknown preempted",
+    deallocating="deallocated leavingpool unusable unknown preempted",
+    deallocated="starting leavingpool unusable preempted",
+    unusable="rebooting reimaging leavingpool unknown preempted",
+    unknown="creating leavingpool unusable preempted",
     preempted="creating leavingpool",
     leavingpool="",
 )
@@ -58,6 +60,14 @@ TASK: Final = _table(
     completed="active",
 )
 
+JOB_SCHEDULE: Final = _table(
+    active="disabled terminating completed deleting",
+    disabled="active terminating completed deleting",
+    terminating="completed deleting",
+    completed="deleting",
+    deleting="",
+)
+
 MACHINES: Final[Mapping[str, Transitions]] = {
     "pool": POOL,
     "pool allocation": ALLOCATION,
@@ -65,6 +75,7 @@ MACHINES: Final[Mapping[str, Transitions]] = {
     "node scheduling": NODE_SCHEDULING,
     "job": JOB,
     "task": TASK,
+    "job schedule": JOB_SCHEDULE,
 }
 
 

@@ -23,21 +23,29 @@ def _fields(acted: str, recorded: str = "") -> Fields:
     return Fields(frozenset(acted.split()), frozenset(recorded.split()))
 
 
-_JOB = "id usesTaskDependencies priority maxParallelTasks constraints commonEnvironmentSettings poolInfo "
+_JOB = (
+    "usesTaskDependencies priority allowTaskPreemption maxParallelTasks constraints commonEnvironmentSettings poolInfo "
+    "jobManagerTask jobPreparationTask jobReleaseTask onAllTasksComplete onTaskFailure"
+)
+_JOB_CHANGE = "priority allowTaskPreemption maxParallelTasks constraints poolInfo onAllTasksComplete"
+_COMMAND = "id commandLine resourceFiles environmentSettings"
 _POOL_EMPTY = "displayName virtualMachineConfiguration enableInterNodeCommunication networkConfiguration "
 _START_TASK = "commandLine resourceFiles environmentSettings maxTaskRetryCount waitForSuccess"
 
 SUPPORT: Mapping[str, Fields] = {
     "BatchPoolCreateOptions": _fields(
         "id vmSize resizeTimeout targetDedicatedNodes targetLowPriorityNodes startTask taskSlotsPerNode "
-        "taskSchedulingPolicy",
+        "taskSchedulingPolicy enableAutoScale autoScaleFormula autoScaleEvaluationInterval "
+        "applicationPackageReferences",
         _POOL_EMPTY + "userAccounts metadata upgradePolicy",
     ),
     "BatchPoolUpdateOptions": _fields(
-        "vmSize startTask taskSlotsPerNode taskSchedulingPolicy",
+        "vmSize startTask taskSlotsPerNode taskSchedulingPolicy applicationPackageReferences",
         _POOL_EMPTY + "userAccounts metadata upgradePolicy",
     ),
-    "BatchPoolReplaceOptions": _fields("startTask", "metadata"),
+    "BatchPoolReplaceOptions": _fields("startTask applicationPackageReferences", "metadata"),
+    "BatchPoolEnableAutoScaleOptions": _fields("autoScaleFormula autoScaleEvaluationInterval"),
+    "BatchPoolEvaluateAutoScaleOptions": _fields("autoScaleFormula"),
     "BatchPoolResizeOptions": _fields(
         "targetDedicatedNodes targetLowPriorityNodes resizeTimeout nodeDeallocationOption"
     ),
@@ -45,31 +53,60 @@ SUPPORT: Mapping[str, Fields] = {
     "BatchTaskSchedulingPolicy": _fields("nodeFillType", "jobDefaultOrder"),
     "BatchStartTask": _fields(_START_TASK, "userIdentity"),
     "BatchNodeRebootOptions": _fields("nodeRebootOption"),
+    "BatchNodeReimageOptions": _fields("nodeReimageOption"),
+    "BatchNodeDeallocateOptions": _fields("nodeDeallocateOption"),
+    "BatchNodeUserCreateOptions": _fields("name expiryTime", "isAdmin password sshPublicKey"),
+    "BatchNodeUserReplaceOptions": _fields("expiryTime", "password sshPublicKey"),
+    "UploadBatchServiceLogsOptions": _fields("containerUrl startTime endTime", "identityReference"),
     "BatchNodeDisableSchedulingOptions": _fields("nodeDisableSchedulingOption"),
-    "BatchJobCreateOptions": _fields(
-        _JOB + "onAllTasksComplete onTaskFailure", "displayName metadata networkConfiguration"
+    "BatchJobCreateOptions": _fields(f"id {_JOB}", "displayName metadata networkConfiguration"),
+    "BatchJobSpecification": _fields(_JOB, "displayName metadata networkConfiguration"),
+    "BatchJobUpdateOptions": _fields(_JOB_CHANGE, "metadata networkConfiguration"),
+    "BatchJob": _fields(_JOB_CHANGE, "metadata networkConfiguration"),
+    "BatchJobManagerTask": _fields(
+        f"{_COMMAND} outputFiles constraints requiredSlots killJobOnCompletion runExclusive "
+        "applicationPackageReferences allowLowPriorityNode containerSettings",
+        "displayName userIdentity",
     ),
-    "BatchJobUpdateOptions": _fields(
-        "priority maxParallelTasks constraints poolInfo onAllTasksComplete", "metadata networkConfiguration"
+    "BatchJobPreparationTask": _fields(
+        f"{_COMMAND} constraints waitForSuccess rerunOnNodeRebootAfterSuccess", "userIdentity"
     ),
-    "BatchJob": _fields(
-        "priority maxParallelTasks constraints poolInfo onAllTasksComplete", "metadata networkConfiguration"
-    ),
+    "BatchJobReleaseTask": _fields(f"{_COMMAND} maxWallClockTime", "retentionTime userIdentity"),
+    "BatchJobScheduleCreateOptions": _fields("id schedule jobSpecification", "displayName metadata"),
+    "BatchJobScheduleUpdateOptions": _fields("schedule jobSpecification", "metadata"),
+    "BatchJobSchedule": _fields("schedule jobSpecification", "metadata"),
+    "BatchJobScheduleConfiguration": _fields("doNotRunUntil doNotRunAfter startWindow recurrenceInterval"),
+    "BatchAutoPoolSpecification": _fields("autoPoolIdPrefix poolLifetimeOption keepAlive", "pool"),
     "BatchJobDisableOptions": _fields("disableTasks"),
     "BatchJobTerminateOptions": _fields("terminateReason"),
     "BatchJobConstraints": _fields("maxWallClockTime maxTaskRetryCount"),
-    "BatchPoolInfo": _fields("poolId"),
+    "BatchPoolInfo": _fields("poolId autoPoolSpecification"),
     "BatchTaskGroup": _fields("value"),
     "BatchTaskCreateOptions": _fields(
-        "id exitConditions commandLine resourceFiles environmentSettings constraints requiredSlots dependsOn",
-        "displayName affinityInfo userIdentity",
+        "id exitConditions commandLine resourceFiles outputFiles environmentSettings constraints requiredSlots "
+        "dependsOn affinityInfo multiInstanceSettings applicationPackageReferences containerSettings",
+        "displayName userIdentity",
     ),
     "BatchTask": _fields("constraints"),
     "BatchTaskConstraints": _fields("maxWallClockTime retentionTime maxTaskRetryCount"),
     "BatchTaskDependencies": _fields("taskIds taskIdRanges"),
     "BatchTaskIdRange": _fields("start end"),
     "EnvironmentSetting": _fields("name value"),
-    "ResourceFile": _fields("httpUrl filePath fileMode"),
+    "ResourceFile": _fields(
+        "httpUrl storageContainerUrl autoStorageContainerName blobPrefix filePath fileMode identityReference"
+    ),
+    "BatchNodeIdentityReference": _fields("resourceId"),
+    "OutputFile": _fields("filePattern destination uploadOptions"),
+    "OutputFileDestination": _fields("container"),
+    "OutputFileBlobContainerDestination": _fields("path containerUrl identityReference uploadHeaders"),
+    "OutputFileUploadConfiguration": _fields("uploadCondition"),
+    "OutputFileUploadHeader": _fields("name value"),
+    "BatchAffinityInfo": _fields("affinityId"),
+    "MultiInstanceSettings": _fields("numberOfInstances coordinationCommandLine commonResourceFiles"),
+    "BatchApplicationPackageReference": _fields("applicationId version"),
+    "BatchTaskContainerSettings": _fields(
+        "", "containerRunOptions imageName registry workingDirectory containerHostBatchBindMounts"
+    ),
     "ExitConditions": _fields("exitCodes exitCodeRanges preProcessingError fileUploadError default"),
     "ExitCodeMapping": _fields("code exitOptions"),
     "ExitCodeRangeMapping": _fields("start end exitOptions"),

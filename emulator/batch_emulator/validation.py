@@ -20,6 +20,9 @@ Check = Callable[[Any, str], Any]
 """Takes a JSON value and its place in the body; gives the value in canonical form, or raises BatchError."""
 
 
+ANNOTATION = "odata.metadata"
+
+
 @cache
 def schema() -> dict[str, Any]:
     """The JSON schema of the data plane."""
@@ -31,7 +34,15 @@ def schema() -> dict[str, Any]:
 @cache
 def body_check(model: str) -> Check:
     """The check of a request body that is a `model`, including what the emulator supports of it."""
-    return _object(model, supported=True)
+    inner = _object(model, supported=True)
+
+    def check(value: Any, path: str) -> Any:
+        if isinstance(value, dict) and ANNOTATION in value:
+            # A client puts back what it got, with the service's own line in it.
+            value = {name: entry for name, entry in value.items() if name != ANNOTATION}
+        return inner(value, path)
+
+    return check
 
 
 def _string(value: Any, path: str) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs
 
 from batch_emulator.durations import http_date, http_date_seconds, timestamp
 from batch_emulator.entities import Spec
 from batch_emulator.errors import BatchError, query_error
-from batch_emulator.validation import parse_body
+from batch_emulator.validation import body_check, parse_json
+from batch_emulator.versions import CURRENT, modern
 
 JSON_TYPE = "application/json;odata=minimalmetadata"
 
@@ -29,8 +30,10 @@ class Request:
     query: dict[str, str] = field(default_factory=dict)
 
     def spec(self, model: str) -> Spec:
-        """The body, checked against a model of the schema."""
-        return parse_body(model, self.body)
+        """The body, checked against a model of the schema; what an older client says is said in today's words."""
+        value = modern(model, parse_json(self.body), self.query.get("api-version", CURRENT))
+        checked: Spec = body_check(model)(value, "")
+        return checked
 
     def flag(self, name: str) -> bool:
         """A true-or-false query parameter; absent is false."""
@@ -76,6 +79,10 @@ class FileBody:
     length: int
 
 
+Cut = Literal["headers", "body", "rest"]
+"""What of a reply does not arrive, because the connection ends before it."""
+
+
 @dataclass(slots=True)
 class Reply:
     """What an operation answers; without `status` it is the route's."""
@@ -83,6 +90,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | FileBody = b""
     status: int | None = None
+    cut: Cut | None = None
 
 
 def etag(ticks: int) -> str:

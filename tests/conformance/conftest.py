@@ -39,13 +39,20 @@ ENTITY = {
     r"/pools/[^/]+/nodes": "BatchNode",
     r"/jobs": "BatchJob",
     r"/jobs/[^/]+/tasks": "BatchTask",
+    r"/jobschedules": "BatchJobSchedule",
+    r"/applications": "BatchApplication",
 }
 LISTS = {
     **ENTITY,
     r"/supportedimages": "BatchSupportedImage",
     r"/nodecounts": "BatchPoolNodeCounts",
+    r"/poolusagemetrics": "BatchPoolUsageMetrics",
+    r"/pools/[^/]+/nodes/[^/]+/extensions": "BatchNodeVMExtension",
     r"/(jobs/[^/]+/tasks|pools/[^/]+/nodes)/[^/]+/files": "BatchNodeFile",
     r"/jobs/[^/]+/addtaskcollection": "BatchTaskCreateResult",
+    r"/jobs/[^/]+/jobpreparationandreleasetaskstatus": "BatchJobPreparationAndReleaseTaskStatus",
+    r"/jobs/[^/]+/tasks/[^/]+/subtasksinfo": "BatchSubtask",
+    r"/jobschedules/[^/]+/jobs": "BatchJob",
 }
 SINGLE = {
     **{f"{path}/[^/]+": model for path, model in ENTITY.items()},
@@ -209,6 +216,17 @@ def account() -> Iterator[Account]:
         yield Account(server.emulator.account.url, credentials.account, credentials.key)
 
 
+@pytest.fixture(scope="session")
+def account_of() -> Callable[[Any], Account]:
+    """The account of an emulator that a test module started with options of its own."""
+
+    def account(server: Any) -> Account:
+        credentials = server.emulator.credentials
+        return Account(server.emulator.account.url, credentials.account, credentials.key)
+
+    return account
+
+
 @pytest.fixture
 def client(account) -> Iterator[BatchClient]:
     with account.client() as client:
@@ -292,6 +310,12 @@ def bench(client) -> Iterator[Bench]:
     bench = Bench(client)
     yield bench
     bench.clean()
+
+
+@pytest.fixture
+def bench_of() -> Callable[[BatchClient], Bench]:
+    """A bench for the client of an emulator that a test started with options of its own."""
+    return Bench
 
 
 @pytest.fixture(name="until")

@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -12,6 +14,9 @@ import pytest
 from azure.batch import BatchClient, models
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import HttpResponseError
+
+from batch_emulator import landlock
+from batch_emulator.routes import ROUTES
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 
@@ -214,3 +219,109 @@ def test_a_taken_port_or_data_directory_is_said_so(start, tmp_path):
         run = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=20, check=False)
         assert (run.returncode, run.stderr.count("\n")) == (2, 1)
         assert part in run.stderr
+
+
+def test_the_totals_of_nodes_and_auto_scale_survive_kill_9(start, tmp_path, until):
+    options = ("--data-dir", str(tmp_path / "state"), "--time-scale", "600")
+    first = start(*options)
+    first.pool()
+    first.job()
+    first.task("good")
+    first.task("bad", "/bin/false")
+    until(lambda: first.client.get_task("j", "bad").state == "completed")
+    until(lambda: first.client.get_task("j", "good").state == "completed")
+    formula = "$TargetDedicatedNodes = $TargetDedicatedNodes;"
+    first.client.enable_pool_auto_scale("p", models.BatchPoolEnableAutoScaleOptions(auto_scale_formula=formula))
+    before = next(iter(first.client.list_nodes("p")))
+    first.end(signal.SIGKILL)
+
+    second = start(*options)
+    (node,) = second.client.list_nodes("p")
+    assert (node.id, node.total_tasks_run, node.total_tasks_succeeded) == (before.id, 2, 1)
+    pool = second.client.get_pool("p")
+    assert (pool.enable_auto_scale, pool.auto_scale_formula) == (True, formula)
+    run = pool.auto_scale_run.timestamp
+    until(lambda: second.client.get_pool("p").auto_scale_run.timestamp > run, "the next evaluation")
+    second.end()
+
+
+@pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")
+def test_a_confined_task_reaches_its_node_and_the_machine_but_not_the_emulators_files(start, tmp_path, until):
+    state = tmp_path / "state"
+    emulator = start("--data-dir", str(state), "--isolate", "on", BATCH_EMULATOR_KEY="c2VjcmV0")
+    emulator.pool(nodes=2)
+    emulator.job()
+    nodes = [node.id for node in until(lambda: len(list(emulator.client.list_nodes("p"))) == 2 and
+                                       list(emulator.client.list_nodes("p")))]  # fmt: skip
+    secrets = [state / "account.json", state / "journal.sqlite", tmp_path / "ready.json"]
+    secrets.append(f"/proc/{emulator.process.pid}/root{state}/account.json")
+    if os.geteuid() != 0:  # root may look into any process
+        secrets.append(f"/proc/{emulator.process.pid}/environ")
+    lines = [f"cat {path} >/dev/null 2>&1 && echo OPEN {path}" for path in secrets]
+    lines.append(f"echo x > {state}/account.json")
+    lines.append(f"for n in {chr(32).join(nodes)}; do echo x > {state}/nodes/$n/shared/f && echo NODE $n; done")
+    lines += ["echo a > b && mkdir c && mv b c/b && cat c/b && ls / >/dev/null && echo FREE"]
+    lines += ["echo x > $AZ_BATCH_NODE_SHARED_DIR/s && cat $AZ_BATCH_NODE_SHARED_DIR/s && echo $AZ_BATCH_NODE_ID",
+              f"kill -0 {emulator.process.pid} && echo SIGNAL"]  # fmt: skip
+    (tmp_path / "probe.sh").write_text("\n".join(lines))
+    emulator.task("probe", f"/bin/sh {tmp_path}/probe.sh")
+    until(lambda: emulator.client.get_task("j", "probe").state == "completed")
+    said = emulator.text("probe").split("\n")
+    node = emulator.client.get_task("j", "probe").node_info.node_id
+    assert [line for line in said if line.startswith("OPEN")] == []
+    assert [line for line in said if line.startswith("NODE")] == [f"NODE {node}"]
+    assert ["a", "FREE", "x", node] == [line for line in said if line in ("a", "FREE", "x", node)]
+    assert "SIGNAL" not in said
+    assert json.loads((state / "account.json").read_text())["key"] == emulator.ready["key"]
+
+
+@pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")
+def test_a_confined_task_sees_what_was_put_beside_the_data_directory_before_it_started(start, tmp_path, until):
+    emulator = start("--data-dir", str(tmp_path / "state"), "--isolate", "on")
+    emulator.pool()
+    emulator.job()
+    for number in range(3):
+        (tmp_path / f"fresh{number}").write_text(str(number))
+        emulator.task(str(number), f"cat {tmp_path}/fresh{number}")
+        until(lambda number=number: emulator.client.get_task("j", str(number)).state == "completed")
+        assert emulator.text(str(number)) == str(number)
+
+
+@pytest.mark.parametrize("options", [(), ("--isolate", "off")])
+def test_where_tasks_would_miss_a_shared_folder_they_are_not_confined_unless_told(start, tmp_path, until, options):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    emulator = start("--data-dir", str(shared / "state"), *options)
+    emulator.pool()
+    emulator.job()
+    emulator.task("a", f"/bin/sh -c 'echo x > {shared}/new && cat {shared}/new'")
+    until(lambda: emulator.client.get_task("j", "a").state == "completed")
+    assert emulator.text("a") == "x\n"
+
+
+def test_faults_and_the_window_are_told_to_who_started_it(start, tmp_path, until):
+    emulator = start("--in-memory", "--faults")
+    assert emulator.ready["faults"]["endpoint"].startswith("http://127.0.0.1:")
+    until(lambda: "faults: " in (tmp_path / "log").read_text())
+    log = (tmp_path / "log").read_text()
+    assert f"window: {emulator.ready['endpoint']}/#window=" in log
+    assert emulator.ready["window"] in log
+
+
+def test_a_token_for_oauth_is_printed_for_the_owner_of_the_data_directory(start, tmp_path):
+    options = ("--data-dir", str(tmp_path / "state"))
+    emulator = start(*options, "--oauth")
+    assert emulator.ready["endpoint"].startswith("https://")
+    run = subprocess.run([*COMMAND[:-1], "token", *options], capture_output=True, text=True, timeout=20, check=True)
+    context = ssl.create_default_context(cafile=emulator.ready["certificate"])
+    url = f"{emulator.ready['endpoint']}/jobs?api-version=2025-06-01"
+    request = urllib.request.Request(url, headers={"authorization": f"Bearer {run.stdout.strip()}"})
+    with urllib.request.urlopen(request, context=context, timeout=5) as answer:
+        assert json.loads(answer.read())["value"] == []
+
+
+def test_coverage_lists_every_operation():
+    run = subprocess.run([*COMMAND[:-1], "coverage"], capture_output=True, text=True, timeout=20, check=True)
+    assert run.stdout.count("\n| ") == len(ROUTES)
+    assert "| POST | `/jobs/{jobId}/addtaskcollection` | emulated |" in run.stdout

@@ -79,7 +79,7 @@ def test_a_job_ends_itself_when_its_tasks_are_done(client, bench):
     client.create_tasks(job_id, [models.BatchTaskCreateOptions(id=str(n), command_line="/bin/true") for n in range(5)])
     client.update_job(job_id, models.BatchJobUpdateOptions(all_tasks_complete_mode="terminatejob"))
     job = bench.until(lambda: (j := client.get_job(job_id)).state == "completed" and j)
-    assert job.execution_info.termination_reason == "AllTasksCompleted"
+    assert job.execution_info.termination_reason == "AllTasksComplete"
 
 
 @pytest.mark.live

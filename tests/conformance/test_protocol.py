@@ -2,7 +2,7 @@ import pytest
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceModifiedError, ResourceNotFoundError
 
-from batch_emulator.asgi import API_VERSIONS
+from batch_emulator.versions import API_VERSIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 
@@ -32,7 +32,6 @@ def test_the_versions_of_living_clients_are_accepted(account, version):
         ("GET", "/pools", "api-version=2025-06-01&%24select=nope", 400, "InvalidQueryParameterValue"),
         ("GET", "/swimming/pools", "api-version=2025-06-01", 400, "InvalidUri"),
         ("DELETE", "/pools", "api-version=2025-06-01", 405, "UnsupportedHttpVerb"),
-        ("GET", "/jobschedules", "api-version=2025-06-01", 501, "UnsupportedOperation"),
         ("GET", "/jobs/%2e%2e", "api-version=2025-06-01", 404, "JobNotFound"),
     ],
 )
@@ -119,10 +118,14 @@ def test_an_unknown_field_is_refused(account):
 def test_a_field_that_nothing_acts_upon_is_refused_by_name(bench):
     from azure.batch import models
 
+    share = models.AzureFileShareConfiguration(
+        account_name="a", azure_file_url="https://a", account_key="k", relative_mount_path="m"
+    )
+    mounts = [models.MountConfiguration(azure_file_share_configuration=share)]
     with pytest.raises(HttpResponseError) as caught:
-        bench.job(job_manager_task=models.BatchJobManagerTask(id="m", command_line="x"))
+        bench.pool(0, mount_configuration=mounts)
     assert caught.value.error.code == "UnsupportedProperty"
-    assert caught.value.error.details[0].message == "jobManagerTask"
+    assert caught.value.error.details[0].message == "mountConfiguration"
 
 
 @pytest.mark.parametrize("bad", ["..", "a/b", "a b", "", "x" * 65, "é", "a\n", "%2e"])

@@ -47,7 +47,7 @@ def test_each_task_of_a_collection_has_a_result_of_its_own(account, bench):
         {"id": "A", "commandLine": "x"},
         {"id": "b"},
         {"id": "../c", "commandLine": "x"},
-        {"id": "d", "commandLine": "x", "containerSettings": {"imageName": "i"}},
+        {"id": "d", "commandLine": "x", "resourceFiles": [{"autoStorageContainerName": "c"}]},
     ]
     answer = account.send("POST", f"/jobs/{job_id}/addtaskcollection", {"value": entries})
     results = answer.body["value"]
@@ -57,7 +57,7 @@ def test_each_task_of_a_collection_has_a_result_of_its_own(account, bench):
         "TaskExists",
         "MissingRequiredProperty",
         "InvalidPropertyValue",
-        "UnsupportedProperty",
+        "AutoStorageNotConfigured",
     ]
     assert results[0]["location"] == f"{account.endpoint}/jobs/{job_id}/tasks/a"
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from batch_emulator import job_life
+from batch_emulator import auto_pools, job_life, job_start
 from batch_emulator.account import Account
+from batch_emulator.auto_pools import AUTO_POOL
 from batch_emulator.durations import UNLIMITED
-from batch_emulator.entities import Counts, Job, Spec
+from batch_emulator.entities import Counts, Job, JobOnNode, Spec, StartTaskProgress
 from batch_emulator.errors import BatchError, property_error
 from batch_emulator.filters import Property
 from batch_emulator.ids import check_id
+from batch_emulator.operations import job_rules
 from batch_emulator.paging import check_expand, collect, list_reply, numbered, selection
-from batch_emulator.render import job_fields
+from batch_emulator.render import job_fields, preparation_fields
 from batch_emulator.wire import (
     Reply,
     Request,
@@ -22,7 +24,7 @@ from batch_emulator.wire import (
     json_reply,
 )
 
-_RECORDED = ("displayName", "metadata", "networkConfiguration", "commonEnvironmentSettings")
+_RECORDED = ("metadata", "networkConfiguration")
 
 PROPERTIES: dict[str, Property[Job]] = {
     "id": lambda job: job.id,
@@ -36,7 +38,7 @@ PROPERTIES: dict[str, Property[Job]] = {
     "priority": lambda job: job.priority,
     "onAllTasksComplete": lambda job: job.on_all_complete,
     "onTaskFailure": lambda job: job.on_failure,
-    "executionInfo/poolId": lambda job: job.pool_id,
+    "executionInfo/poolId": lambda job: job.pool_id or None,
     "executionInfo/startTime": lambda job: job.started,
     "executionInfo/endTime": lambda job: job.ended,
     "executionInfo/terminateReason": lambda job: job.terminate_reason,
@@ -48,60 +50,32 @@ def _url(account: Account, job: Job) -> str:
     return f"{account.url}/jobs/{job.id}"
 
 
-def _pool_id(spec: Spec) -> str:
-    pool_id = spec["poolInfo"].get("poolId")
-    if pool_id is None:
-        raise BatchError("MissingRequiredProperty", ("PropertyName", "poolInfo.poolId"))
-    return check_id(pool_id, "poolInfo.poolId")
-
-
 def create(account: Account, request: Request) -> Reply:
-    """Add a job. Its pool need not exist yet."""
+    """Add a job. A pool that it names need not exist yet."""
     spec = request.spec("BatchJobCreateOptions")
     job_id = check_id(spec["id"])
-    pool_id = _pool_id(spec)
+    spec = job_rules.checked(account, spec)
     if job_id.lower() in account.jobs:
         raise BatchError("JobExists")
-    now = account.now()
-    job = Job(
-        id=job_id,
-        key=account.next_job_key,
-        pool_id=pool_id,
-        spec={name: spec[name] for name in _RECORDED if name in spec},
-        created=now,
-        modified=now,
-        state_since=now,
-        started=now,
-        uses_dependencies=spec.get("usesTaskDependencies", False),
-        on_failure=spec.get("onTaskFailure", "noaction"),
-    )
-    _apply(job, spec)
-    account.next_job_key += 1
-    account.add_job(job)
-    account.journal.job(job)
-    job_life.begin(account, job)
+    if job_id.lower() in account.schedules:
+        raise BatchError("JobScheduleWithSameIdExists")
+    job = job_start.make(account, job_id, spec)
     # The real service names the job's first run here, not the job.
-    return accepted(job.modified, f"{account.url}/jobs/job-1", location=True)
+    return accepted(job.created, f"{account.url}/jobs/job-1", location=True)
 
 
 def _apply(job: Job, spec: Spec) -> None:
     """Set what can be changed later too; all of it is checked before any of it is set."""
-    priority = spec.get("priority", job.priority)
-    if not -1000 <= priority <= 1000:
-        raise property_error("priority", priority, "Expected -1000 to 1000.")
-    parallel = spec.get("maxParallelTasks", job.max_parallel)
-    if parallel != -1 and parallel < 1:
-        raise property_error("maxParallelTasks", parallel, "Expected -1 or a number above 0.")
+    job_rules.check_numbers(spec)
     limits = spec.get("constraints", {})
-    retries = limits.get("maxTaskRetryCount", job.max_retries)
-    if retries < -1:
-        raise property_error("constraints.maxTaskRetryCount", retries, "Expected -1 or above.")
     complete = spec.get("onAllTasksComplete", job.on_all_complete)
     if job.on_all_complete == "terminatejob" and complete == "noaction":
         raise property_error("onAllTasksComplete", complete, "It cannot be taken back from terminatejob.")
-    job.priority, job.max_parallel = priority, parallel
-    job.max_retries = retries
+    job.priority = spec.get("priority", job.priority)
+    job.max_parallel = spec.get("maxParallelTasks", job.max_parallel)
+    job.max_retries = limits.get("maxTaskRetryCount", job.max_retries)
     job.max_wall_clock = limits.get("maxWallClockTime", job.max_wall_clock)
+    job.allow_preemption = spec.get("allowTaskPreemption", job.allow_preemption)
     job.on_all_complete = complete
 
 
@@ -128,7 +102,13 @@ def patch(account: Account, request: Request) -> Reply:
     return _update(account, request, request.spec("BatchJobUpdateOptions"))
 
 
-_DEFAULTS: Spec = {"priority": 0, "maxParallelTasks": -1, "onAllTasksComplete": "noaction", "metadata": []}
+_DEFAULTS: Spec = {
+    "priority": 0,
+    "maxParallelTasks": -1,
+    "allowTaskPreemption": False,
+    "onAllTasksComplete": "noaction",
+    "metadata": [],
+}
 
 
 def replace(account: Account, request: Request) -> Reply:
@@ -139,20 +119,31 @@ def replace(account: Account, request: Request) -> Reply:
     return _update(account, request, spec)
 
 
+def _new_pool(job: Job, info: Spec) -> str:
+    """The pool that an update names. Of an auto pool only keepAlive can change."""
+    auto, own = info.get(AUTO_POOL), job.spec.get(AUTO_POOL)
+    if auto is None:
+        job_rules.check_pool(info)
+        pool_id: str = info["poolId"]
+    elif own is None or own["poolLifetimeOption"] != "job":
+        raise property_error(f"poolInfo.{AUTO_POOL}", job.id, "The job has no auto pool of its own.")
+    else:
+        pool_id = job.pool_id
+    if pool_id.lower() != job.pool_id.lower() and job.state != "disabled":
+        reason = ("Reason", "The pool of a job can change only while it is disabled.")
+        raise BatchError("OperationInvalidForCurrentState", reason)
+    return pool_id
+
+
 def _update(account: Account, request: Request, spec: Spec) -> Reply:
     job = account.job(request.path["jobId"])
     check_preconditions(request, job.modified)
     job_life.require_open(job)
-    pool_id = _pool_id(spec) if "poolInfo" in spec else job.pool_id
-    if pool_id.lower() != job.pool_id.lower() and job.state != "disabled":
-        raise BatchError(
-            "OperationInvalidForCurrentState", ("Reason", "The pool of a job can change only while it is disabled.")
-        )
+    info = spec.get("poolInfo", {})
+    pool_id = _new_pool(job, info) if info else job.pool_id
     _apply(job, spec)
     job.spec |= {name: spec[name] for name in _RECORDED if name in spec}
-    account.forget_job(job)
-    job.pool_id = pool_id
-    account.add_job(job)
+    _use_pool(account, job, pool_id, info)
     job.modified = account.now()
     account.journal.job(job)
     reply = accepted(job.modified, _url(account, job))
@@ -160,6 +151,18 @@ def _update(account: Account, request: Request, spec: Spec) -> Reply:
     job_life.progress(account, job)
     account.schedule(job.pool_id)
     return reply
+
+
+def _use_pool(account: Account, job: Job, pool_id: str, info: Spec) -> None:
+    if AUTO_POOL in info:
+        keep = info[AUTO_POOL].get("keepAlive", job.spec[AUTO_POOL]["keepAlive"])
+        job.spec[AUTO_POOL] = job.spec[AUTO_POOL] | {"keepAlive": keep}
+    elif pool_id.lower() != job.pool_id.lower():
+        auto_pools.job_ended(account, job)
+        job.spec.pop(AUTO_POOL, None)
+    account.forget_job(job)
+    job.pool_id = pool_id
+    account.add_job(job)
 
 
 def _open_job(account: Account, request: Request) -> Job:
@@ -213,3 +216,37 @@ def task_counts(account: Account, request: Request) -> Reply:
 
 def _counts(counts: Counts) -> Spec:
     return asdict(counts) | {"completed": counts.succeeded + counts.failed}
+
+
+STATUS_PROPERTIES: dict[str, Property[JobOnNode]] = {
+    "poolId": lambda entry: entry.address.pool_id,
+    "nodeId": lambda entry: entry.address.node_id,
+    "jobPreparationTaskExecutionInfo/result": lambda entry: _result(entry.preparation),
+    "jobPreparationTaskExecutionInfo/exitCode": lambda entry: (
+        entry.preparation.exit_code if entry.preparation else None
+    ),
+    "jobReleaseTaskExecutionInfo/result": lambda entry: _result(entry.release),
+    "jobReleaseTaskExecutionInfo/exitCode": lambda entry: entry.release.exit_code if entry.release else None,
+}
+
+
+def _result(progress: StartTaskProgress | None) -> str | None:
+    if progress is None or progress.ended is None:
+        return None
+    return "failure" if progress.failure else "success"
+
+
+def preparation_status(account: Account, request: Request) -> Reply:
+    """How the preparation and release tasks of a job went, node by node, gone nodes included."""
+    job = account.job(request.path["jobId"])
+    wanted = selection(request, "BatchJobPreparationAndReleaseTaskStatus")
+    if "jobPreparationTask" not in job.spec:
+        raise BatchError("JobPreparationTaskNotSpecified")
+    began = [entry for entry in job.on_nodes.values() if entry.preparation is not None]
+    page = collect(
+        request,
+        numbered(began, request),
+        STATUS_PROPERTIES,
+        lambda entry: preparation_fields(account, job, entry, wanted),
+    )
+    return list_reply(account, request, "jobpreparationandreleasetaskstatuslist", page)

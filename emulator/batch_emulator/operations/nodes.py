@@ -6,7 +6,6 @@ from batch_emulator import node_life
 from batch_emulator.account import Account
 from batch_emulator.entities import Node
 from batch_emulator.filters import Property
-from batch_emulator.operations.pools import deallocation
 from batch_emulator.paging import collect, list_reply, numbered, selection
 from batch_emulator.render import node_fields, node_url
 from batch_emulator.wire import Reply, Request, accepted, element
@@ -54,7 +53,30 @@ def reboot(account: Account, request: Request) -> Reply:
     """Restart a node."""
     spec = request.spec("BatchNodeRebootOptions")
     node = _node(account, request)
-    node_life.reboot(account, node, deallocation(spec, "nodeRebootOption"))
+    node_life.reboot(account, node, spec.get("nodeRebootOption", "requeue"))
+    return _accepted(account, node)
+
+
+def reimage(account: Account, request: Request) -> Reply:
+    """Restart a node without its files."""
+    spec = request.spec("BatchNodeReimageOptions")
+    node = _node(account, request)
+    node_life.reimage(account, node, spec.get("nodeReimageOption", "requeue"))
+    return _accepted(account, node)
+
+
+def deallocate(account: Account, request: Request) -> Reply:
+    """Give a node's machine back until it is started again."""
+    spec = request.spec("BatchNodeDeallocateOptions")
+    node = _node(account, request)
+    node_life.deallocate(account, node, spec.get("nodeDeallocateOption", "requeue"))
+    return _accepted(account, node)
+
+
+def start(account: Account, request: Request) -> Reply:
+    """Start a node that was deallocated."""
+    node = _node(account, request)
+    node_life.start(account, node)
     return _accepted(account, node)
 
 

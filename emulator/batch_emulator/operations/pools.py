@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from batch_emulator import pool_life, resource_files
+from batch_emulator import applications, pool_life, pool_scaling, resource_files
 from batch_emulator.account import Account
+from batch_emulator.durations import duration_seconds
 from batch_emulator.entities import Pool, Spec
 from batch_emulator.errors import BatchError, property_error
 from batch_emulator.filters import Property
 from batch_emulator.ids import check_id
 from batch_emulator.paging import check_expand, collect, list_reply, numbered, selection
+from batch_emulator.quota import MAX_NODES, known_cores
 from batch_emulator.render import pool_fields
 from batch_emulator.support import SECRET_FIELDS
-from batch_emulator.wire import Reply, Request, accepted, check_preconditions, element, version_headers
+from batch_emulator.wire import (
+    Reply,
+    Request,
+    accepted,
+    check_preconditions,
+    element,
+    json_reply,
+    version_headers,
+)
 
-MAX_NODES = 1000
 MAX_SLOTS = 256
+SLOTS_A_CORE = 4
+SHORTEST_TIMEOUT = 300
+PACKAGES = "applicationPackageReferences"
 
 _RECORDED = (
     "displayName",
@@ -26,8 +38,9 @@ _RECORDED = (
     "userAccounts",
     "metadata",
     "upgradePolicy",
+    PACKAGES,
 )
-_ONLY_EMPTY = frozenset(_RECORDED) - {"metadata"} | {"vmSize", "taskSlotsPerNode", "taskSchedulingPolicy"}
+_ONLY_EMPTY = frozenset(_RECORDED) - {"metadata", PACKAGES} | {"vmSize", "taskSlotsPerNode", "taskSchedulingPolicy"}
 
 PROPERTIES: dict[str, Property[Pool]] = {
     "id": lambda pool: pool.id,
@@ -38,7 +51,7 @@ PROPERTIES: dict[str, Property[Pool]] = {
     "allocationStateTransitionTime": lambda pool: pool.allocation_since,
     "creationTime": lambda pool: pool.created,
     "lastModified": lambda pool: pool.modified,
-    "enableAutoScale": lambda _: False,
+    "enableAutoScale": lambda pool: pool.auto_scale,
     "taskSlotsPerNode": lambda pool: pool.slots_per_node,
     "vmSize": lambda pool: pool.vm_size,
 }
@@ -48,16 +61,17 @@ def _url(account: Account, pool: Pool) -> str:
     return f"{account.url}/pools/{pool.id}"
 
 
-def _without_secrets(value: Any) -> Any:
+def without_secrets(value: Any) -> Any:
+    """A JSON value without what is never given back."""
     if isinstance(value, dict):
-        return {name: _without_secrets(entry) for name, entry in value.items() if name not in SECRET_FIELDS}
+        return {name: without_secrets(entry) for name, entry in value.items() if name not in SECRET_FIELDS}
     if isinstance(value, list):
-        return [_without_secrets(entry) for entry in value]
+        return [without_secrets(entry) for entry in value]
     return value
 
 
 def _recorded(spec: Spec) -> Spec:
-    kept = {name: _without_secrets(spec[name]) for name in _RECORDED if name in spec}
+    kept = {name: without_secrets(spec[name]) for name in _RECORDED if name in spec}
     image = kept.get("virtualMachineConfiguration", {}).get("imageReference")
     if image is not None and "publisher" in image:
         image.setdefault("version", "latest")
@@ -69,6 +83,42 @@ def _count(spec: Spec, name: str, low: int, high: int, default: int) -> int:
     if not low <= value <= high:
         raise property_error(name, value, f"Expected {low} to {high}.")
     return value
+
+
+def _slots(spec: Spec, vm_size: str, default: int) -> int:
+    """taskSlotsPerNode: four for each core of the size, and 256 at most, also for sizes that are not known."""
+    known = known_cores(vm_size)
+    high = MAX_SLOTS if known is None else min(MAX_SLOTS, SLOTS_A_CORE * known)
+    return _count(spec, "taskSlotsPerNode", 1, high, default)
+
+
+def _resize_timeout(spec: Spec) -> str:
+    timeout: str = spec.get("resizeTimeout", "PT15M")
+    if not SHORTEST_TIMEOUT <= duration_seconds(timeout) <= pool_scaling.LONGEST_INTERVAL:
+        raise property_error("resizeTimeout", timeout, "Expected 5 minutes to 168 hours.")
+    return timeout
+
+
+def _check_packages(account: Account, spec: Spec) -> None:
+    for reference in spec.get(PACKAGES, ()):
+        applications.package(account.settings.applications, reference)
+
+
+def _auto_scale(spec: Spec) -> tuple[str, str] | None:
+    """Formula and interval of a new pool; what does not go together is refused."""
+    if not spec.get("enableAutoScale", False):
+        for name in ("autoScaleFormula", "autoScaleEvaluationInterval"):
+            if name in spec:
+                raise property_error(name, spec[name], "It can be given only if enableAutoScale is true.")
+        return None
+    for name in ("targetDedicatedNodes", "targetLowPriorityNodes"):
+        if spec.get(name):
+            raise property_error(name, spec[name], "It cannot be given if enableAutoScale is true.")
+    if "autoScaleFormula" not in spec:
+        raise BatchError("MissingRequiredProperty", ("PropertyName", "autoScaleFormula"))
+    pool_scaling.check_formula(spec["autoScaleFormula"])
+    interval = spec.get("autoScaleEvaluationInterval", pool_scaling.DEFAULT_INTERVAL)
+    return spec["autoScaleFormula"], pool_scaling.check_interval(interval)
 
 
 def _checked_start_task(spec: Spec) -> Spec | None:
@@ -87,6 +137,8 @@ def create(account: Account, request: Request) -> Reply:
         raise BatchError("MissingRequiredProperty", ("PropertyName", "virtualMachineConfiguration"))
     if pool_id.lower() in account.pools:
         raise BatchError("PoolExists")
+    scaling = _auto_scale(spec)
+    _check_packages(account, spec)
     now = account.now()
     pool = Pool(
         id=pool_id,
@@ -96,16 +148,20 @@ def create(account: Account, request: Request) -> Reply:
         modified=now,
         state_since=now,
         allocation_since=now,
-        slots_per_node=_count(spec, "taskSlotsPerNode", 1, MAX_SLOTS, 1),
+        slots_per_node=_slots(spec, spec["vmSize"], 1),
         fill=spec.get("taskSchedulingPolicy", {}).get("nodeFillType", "spread"),
-        resize_timeout=spec.get("resizeTimeout", "PT15M"),
+        resize_timeout=_resize_timeout(spec),
         target_dedicated=_count(spec, "targetDedicatedNodes", 0, MAX_NODES, 0),
         target_low_priority=_count(spec, "targetLowPriorityNodes", 0, MAX_NODES, 0),
         start_task=_checked_start_task(spec),
     )
     account.pools[pool_id.lower()] = pool
     account.journal.pool(pool)
-    pool_life.begin(account, pool)
+    if scaling is None:
+        pool_life.begin(account, pool)
+    else:
+        pool_scaling.begin(account, pool, *scaling)
+    pool_scaling.keep_sampling(account)
     return accepted(pool.modified, _url(account, pool), location=True)
 
 
@@ -156,7 +212,8 @@ def patch(account: Account, request: Request) -> Reply:
         names = ", ".join(sorted(_ONLY_EMPTY & spec.keys()))
         reason = ("Reason", f"{names} can change only while the pool has no nodes.")
         raise BatchError("OperationInvalidForCurrentState", reason)
-    pool.slots_per_node = _count(spec, "taskSlotsPerNode", 1, MAX_SLOTS, pool.slots_per_node)
+    _check_packages(account, spec)
+    pool.slots_per_node = _slots(spec, spec.get("vmSize", pool.vm_size), pool.slots_per_node)
     pool.fill = spec.get("taskSchedulingPolicy", {}).get("nodeFillType", pool.fill)
     pool.vm_size = spec.get("vmSize", pool.vm_size).lower()
     pool.start_task = _checked_start_task(spec) or pool.start_task
@@ -168,8 +225,10 @@ def replace_properties(account: Account, request: Request) -> Reply:
     """Replace start task and metadata as a whole."""
     spec = request.spec("BatchPoolReplaceOptions")
     pool = _changeable(account, request)
+    _check_packages(account, spec)
     pool.start_task = _checked_start_task(spec)
     pool.spec["metadata"] = spec["metadata"]
+    pool.spec[PACKAGES] = spec[PACKAGES]
     return _changed(account, pool)
 
 
@@ -179,28 +238,56 @@ def resize(account: Account, request: Request) -> Reply:
     pool = _changeable(account, request)
     if "targetDedicatedNodes" not in spec and "targetLowPriorityNodes" not in spec:
         raise BatchError("MissingRequiredProperty", ("PropertyName", "targetDedicatedNodes"))
+    timeout = _resize_timeout(spec)
+    _require_fixed(pool)
     pool_life.require_steady(pool)
-    pool.resize_timeout = spec.get("resizeTimeout", "PT15M")
+    pool.resize_timeout = timeout
     pool_life.resize(
         account,
         pool,
         _count(spec, "targetDedicatedNodes", 0, MAX_NODES, pool.target_dedicated),
         _count(spec, "targetLowPriorityNodes", 0, MAX_NODES, pool.target_low_priority),
-        deallocation(spec, "nodeDeallocationOption"),
+        spec.get("nodeDeallocationOption", "requeue"),
     )
     return accepted(pool.modified, _url(account, pool))
 
 
-def deallocation(spec: Spec, name: str) -> str:
-    """What is to become of running tasks; retaineddata is not supported yet."""
-    option: str = spec.get(name, "requeue")
-    if option == "retaineddata":
+def _require_fixed(pool: Pool) -> None:
+    """The size of a pool that scales itself is changed by its formula only."""
+    if pool.auto_scale:
         raise BatchError(
-            "UnsupportedProperty",
-            ("PropertyName", name),
-            ("Reason", "The emulator knows requeue, terminate and taskcompletion."),
+            "OperationInvalidForCurrentState",
+            ("Reason", "Auto scale is enabled on the pool: disable it first."),
         )
-    return option
+
+
+def enable_auto_scale(account: Account, request: Request) -> Reply:
+    """Let a formula decide how many nodes the pool has."""
+    spec = request.spec("BatchPoolEnableAutoScaleOptions")
+    pool = _changeable(account, request)
+    interval = spec.get("autoScaleEvaluationInterval")
+    if interval is not None:
+        pool_scaling.check_interval(interval)
+    pool_scaling.enable(account, pool, spec.get("autoScaleFormula"), interval)
+    return accepted(pool.modified, _url(account, pool))
+
+
+def disable_auto_scale(account: Account, request: Request) -> Reply:
+    """Leave the pool at its size."""
+    pool = _changeable(account, request)
+    pool_scaling.disable(account, pool)
+    return accepted(pool.modified, _url(account, pool))
+
+
+def evaluate_auto_scale(account: Account, request: Request) -> Reply:
+    """What a formula would decide now; nothing is changed."""
+    spec = request.spec("BatchPoolEvaluateAutoScaleOptions")
+    pool = account.pool(request.path["poolId"])
+    run = pool_scaling.evaluate_only(account, pool, spec["autoScaleFormula"])
+    name = "Microsoft.Azure.Batch.Protocol.Entities.AutoScaleRun"
+    return json_reply(
+        {"odata.metadata": f"{account.url}/$metadata#{name}"} | run, {"dataserviceid": _url(account, pool)}
+    )
 
 
 def stop_resize(account: Account, request: Request) -> Reply:
@@ -216,8 +303,9 @@ def remove_nodes(account: Account, request: Request) -> Reply:
     pool = _changeable(account, request)
     if not 1 <= len(spec["nodeList"]) <= 100:
         raise property_error("nodeList", len(spec["nodeList"]), "Expected 1 to 100 nodes.")
-    option = deallocation(spec, "nodeDeallocationOption")
-    pool_life.remove_nodes(account, pool, spec["nodeList"], option)
+    _require_fixed(pool)
+    pool.resize_timeout = _resize_timeout(spec)
+    pool_life.remove_nodes(account, pool, spec["nodeList"], spec.get("nodeDeallocationOption", "requeue"))
     return accepted(pool.modified, _url(account, pool))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from batch_emulator import job_life, queues, runs
+from batch_emulator import failures, job_life, queues, runs, traits
 from batch_emulator.account import Account
 from batch_emulator.durations import UNLIMITED, timestamp
 from batch_emulator.entities import Job, Spec, Task, TaskConstraints, count_task, move_task
@@ -16,8 +16,8 @@ from batch_emulator.filters import Property
 from batch_emulator.ids import check_id
 from batch_emulator.operations.pools import MAX_SLOTS
 from batch_emulator.operations.task_rules import check_task
-from batch_emulator.paging import check_expand, collect, list_reply, selection, start
-from batch_emulator.render import task_fields, task_url
+from batch_emulator.paging import check_expand, collect, list_reply, select_fields, selection, start
+from batch_emulator.render import subtask_fields, task_fields, task_url
 from batch_emulator.validation import body_check, parse_json
 from batch_emulator.wire import (
     Reply,
@@ -82,7 +82,7 @@ def _limits(job: Job, spec: Spec) -> TaskConstraints:
 def add(account: Account, job: Job, spec: Spec, now: int) -> Task:
     """Add one checked task to an open job."""
     task_id = check_id(spec["id"])
-    check_task(job, spec)
+    check_task(account, job, spec)
     key = task_id.lower()
     if key in job.tasks:
         raise BatchError("TaskExists")
@@ -102,6 +102,7 @@ def add(account: Account, job: Job, spec: Spec, now: int) -> Task:
         modified=now,
         state_since=now,
         has_exit_conditions="exitConditions" in spec,
+        traits=traits.of(job, task_id, spec),
     )
     job.next_seq += 1
     job.tasks[task_id if key == task_id else key] = task
@@ -255,7 +256,7 @@ def terminate(account: Account, request: Request) -> Reply:
     if run is not None:
         runs.stop(account, run, runs.TERMINATE)
     else:
-        runs.complete(account, task, runs.ENDED)
+        runs.complete(account, task, failures.ENDED)
         job_life.task_completed(account, task)
     return reply
 
@@ -278,8 +279,9 @@ def reactivate(account: Account, request: Request) -> Reply:
 
 
 def list_subtasks(account: Account, request: Request) -> Reply:
-    """The subtasks of a multi-instance task: there are none yet."""
+    """The subtasks of a multi-instance task; none of any other task, or before it runs."""
     task = account.task(request.path["jobId"], request.path["taskId"])
-    selection(request, "BatchSubtask")
-    fields = {"odata.metadata": f"{account.url}/$metadata#subtasks", "value": []}
+    wanted = selection(request, "BatchSubtask")
+    found = [select_fields(subtask_fields(account, task, subtask), wanted) for subtask in task.subtasks or ()]
+    fields = {"odata.metadata": f"{account.url}/$metadata#subtasks", "value": found}
     return json_reply(fields, version_headers(task.modified))

@@ -37,9 +37,9 @@ class PretendLauncher:
     running: list[PretendProcess] = field(default_factory=list)
     started: list[str] = field(default_factory=list)
 
-    def launch(self, command: Command, ended: Callable[[int], None]) -> PretendProcess:
+    def launch(self, command: Command, ended: Callable[[int], None], failed=None) -> PretendProcess:  # noqa: ARG002
         if command.arguments[0] == "missing":
-            raise LaunchError("no such program", not_found=True)
+            raise LaunchError("no such program", code="CommandProgramNotFound")
         process = PretendProcess(command, ended)
         self.running.append(process)
         self.started.append(process.task_id)

@@ -41,7 +41,7 @@ def test_a_completed_job_accepts_nothing(ready, operation):
 
 def test_terminatejob_ends_a_job_without_tasks_at_once(ready):
     job = ready.job(onAllTasksComplete="terminatejob")
-    assert (job.state, job.terminate_reason) == ("completed", "AllTasksCompleted")
+    assert (job.state, job.terminate_reason) == ("completed", "AllTasksComplete")
 
 
 def test_terminatejob_set_after_the_tasks_ends_the_job_with_the_last_of_them(ready):
@@ -53,7 +53,7 @@ def test_terminatejob_set_after_the_tasks_ends_the_job_with_the_last_of_them(rea
     ready.end("a", 1)
     assert job.state == "active"
     ready.end("b")
-    assert (job.state, job.terminate_reason) == ("completed", "AllTasksCompleted")
+    assert (job.state, job.terminate_reason) == ("completed", "AllTasksComplete")
 
 
 def test_terminatejob_cannot_be_taken_back(ready):

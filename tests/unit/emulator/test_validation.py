@@ -53,14 +53,9 @@ def test_what_living_clients_send_is_put_into_canonical_form():
             "constraints.retentionTime",
         ),
         (
-            {"id": "t", "commandLine": "x", "containerSettings": {"imageName": "i"}},
-            "UnsupportedProperty",
-            "containerSettings",
-        ),
-        (
-            {"id": "t", "commandLine": "x", "resourceFiles": [{"autoStorageContainerName": "c"}]},
-            "UnsupportedProperty",
-            r"resourceFiles\[0\].autoStorageContainerName",
+            {"id": "t", "commandLine": "x", "outputFiles": [{"filePattern": "*", "destination": {}}]},
+            "MissingRequiredProperty",
+            r"outputFiles\[0\].uploadOptions",
         ),
     ],
 )

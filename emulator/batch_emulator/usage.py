@@ -1,0 +1,45 @@
+"""Core hours that pools have used, in intervals of half an hour."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from batch_emulator.clock import TICKS_PER_SECOND
+
+INTERVAL = 1800 * TICKS_PER_SECOND
+KEPT = 100_000
+"""Rows that are kept: a hundred pools for three weeks."""
+
+
+@dataclass(slots=True)
+class UsageRow:
+    """What one pool used in the interval that starts at `start` (ticks)."""
+
+    pool_id: str
+    vm_size: str
+    start: int
+    core_hours: float = 0.0
+
+    @property
+    def end(self) -> int:
+        """Where the interval ends."""
+        return self.start + INTERVAL
+
+
+@dataclass(slots=True)
+class Usage:
+    """All rows, the oldest first."""
+
+    rows: deque[UsageRow] = field(default_factory=lambda: deque(maxlen=KEPT))
+    _open: dict[str, UsageRow] = field(default_factory=dict)
+
+    def add(self, pool_id: str, vm_size: str, now: int, core_hours: float) -> None:
+        """Count core hours that a pool has used just before `now`."""
+        start = now - now % INTERVAL
+        row = self._open.get(pool_id)
+        if row is None or row.start != start:
+            row = UsageRow(pool_id, vm_size, start)
+            self._open[pool_id] = row
+            self.rows.append(row)
+        row.core_hours += core_hours

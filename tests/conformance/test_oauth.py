@@ -1,0 +1,122 @@
+"""Bearer tokens over TLS, with the real SDK."""
+
+import base64
+import json
+import ssl
+import time
+import urllib.request
+
+import pytest
+from azure.batch import BatchClient
+from azure.core.credentials import AccessToken, AzureNamedKeyCredential
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
+
+from batch_emulator import oauth
+from batch_emulator.account import Settings
+from batch_emulator.server import Wishes, running_in_thread
+
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
+
+
+class Given:
+    """A credential that gives one token."""
+
+    def __init__(self, token):
+        self._token = token
+
+    def get_token(self, *scopes, **_):
+        assert scopes == ("https://batch.core.windows.net//.default",)
+        return AccessToken(self._token, int(time.time()) + 3600)
+
+
+@pytest.fixture(scope="module", params=["local", "any"])
+def server(request):
+    with running_in_thread(Settings(node_delay=0.01), Wishes(accept=request.param)) as server:
+        yield server
+
+
+@pytest.fixture
+def client_with(server):
+    def make(token):
+        return BatchClient(
+            server.emulator.account.url,
+            Given(token),
+            connection_verify=str(server.certificate.path),
+            retry_total=0,
+        )
+
+    return make
+
+
+def foreign(**claims):
+    """A token as Entra ID makes them, of which only Microsoft could prove the signature."""
+    parts = ({"alg": "RS256", "typ": "JWT"}, {"aud": oauth.AUDIENCE, "exp": time.time() + 60} | claims)
+    text = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts)
+    return f"{text}.c2lnbmF0dXJl"
+
+
+def test_a_token_of_the_emulator_lets_the_sdk_in(server, client_with):
+    assert server.emulator.account.url.startswith("https://")
+    with client_with(oauth.issue(server.emulator.credentials.key)) as client:
+        assert list(client.list_jobs()) == []
+
+
+def test_a_token_for_azure_batch_lets_in_only_where_any_is_accepted(server, client_with):
+    with client_with(foreign()) as client:
+        if server.doors.accept == "any":
+            assert list(client.list_jobs()) == []
+        else:
+            with pytest.raises(ClientAuthenticationError, match="batch-emulator token"):
+                list(client.list_jobs())
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "nonsense",
+        "a.b.c",
+        "..",
+        foreign(aud="https://storage.azure.com/"),
+        foreign(exp=1),
+        foreign(exp=None),
+        foreign(nbf=time.time() + 1000),
+        oauth.issue("a2V5", seconds=-1),
+    ],
+)
+def test_other_tokens_are_401(client_with, token):
+    with client_with(token) as client, pytest.raises(ClientAuthenticationError) as caught:
+        list(client.list_jobs())
+    assert caught.value.status_code == 401
+    assert caught.value.error.code == "InvalidAuthenticationInfo"
+
+
+def test_a_token_that_was_changed_is_refused(server, client_with):
+    if server.doors.accept == "any":
+        pytest.skip("signatures are not looked at")
+    head, _, signature = oauth.issue(server.emulator.credentials.key).split(".")
+    claims = base64.urlsafe_b64encode(json.dumps({"aud": oauth.AUDIENCE, "exp": 9e9}).encode()).rstrip(b"=").decode()
+    with client_with(f"{head}.{claims}.{signature}") as client, pytest.raises(ClientAuthenticationError):
+        list(client.list_jobs())
+
+
+def test_the_key_works_over_tls_too(server):
+    credential = AzureNamedKeyCredential("localbatch", server.emulator.credentials.key)
+    verify = str(server.certificate.path)
+    with BatchClient(server.emulator.account.url, credential, connection_verify=verify, retry_total=0) as client:
+        assert list(client.list_pools()) == []
+
+
+def test_the_certificate_is_private_and_strictly_valid(server):
+    context = ssl.create_default_context(cafile=str(server.certificate.path))
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    for host in ("127.0.0.1", "localhost"):
+        url = f"https://{host}:{server.emulator.account.url.rpartition(':')[2]}/healthz"
+        with urllib.request.urlopen(url, context=context, timeout=5) as answer:
+            assert answer.status == 200
+    assert server.certificate.key_path.stat().st_mode & 0o777 == 0o600
+
+
+def test_without_the_certificate_nobody_is_let_in_by_accident(server):
+    client = BatchClient(server.emulator.account.url, Given("x"), retry_total=0)
+    with client, pytest.raises(ServiceRequestError, match="CERTIFICATE_VERIFY_FAILED"):
+        list(client.list_jobs())
