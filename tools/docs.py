@@ -1,9 +1,10 @@
-"""Write the pages that come out of the code: docs/settings.md. With --check: fail where one is not up to date."""
+"""Write the pages that come out of the code: settings, operations. With --check: fail where one is not up to date."""
 
 import sys
 from pathlib import Path
 
 from batchimg.settings import PREFIX, Settings
+from batchimg_worker.operations import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,7 +31,11 @@ def settings_page() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"docs/settings.md": settings_page}
+PAGES = {
+    "docs/settings.md": settings_page,
+    "docs/operations.md": catalogue.markdown,
+    "docs/operations-catalogue.md": catalogue.catalogue,
+}
 
 
 def main() -> int:

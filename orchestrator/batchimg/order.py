@@ -12,6 +12,7 @@ from batchimg.settings import Settings
 from batchimg.submit import Submitted, submit
 from batchimg.upload import upload
 from batchimg_worker.contract import Limits, Source
+from batchimg_worker.naming import check_paths
 from batchimg_worker.recipe import Recipe
 from batchimg_worker.storage import BlobStore
 
@@ -65,6 +66,8 @@ class Order:
         return submit(plan, self.name or _default_name(plan.dataset), source, services, observer)
 
     def _plan(self, dataset: Dataset) -> Plan:
+        """The plan. Raises RecipeError where two pictures would get one name."""
+        check_paths(self.recipe, dataset.paths)
         return make_plan(dataset, self.recipe, self.limits, self.chunk_images)
 
 

@@ -44,8 +44,8 @@ def preview(image: Path, recipe: Recipe, settings: Settings, to: Path | None = N
     Raises InputError where the file cannot be read, ImageError where it is no image that can be done.
     """
     from batchimg_worker.apply import process
-    from batchimg_worker.codec import output_name
     from batchimg_worker.memory import image_limits
+    from batchimg_worker.naming import result_name
 
     try:
         content = image.read_bytes()
@@ -58,7 +58,7 @@ def preview(image: Path, recipe: Recipe, settings: Settings, to: Path | None = N
     notes, pictures = processed.notes, []
     for variant in processed.outputs:
         notes += tuple(note for note in variant.encoded.notes if note not in notes)
-        name = output_name(image.name, variant.encoded.format, variant.encoded.format)
+        name = result_name(image.name, variant.variant, variant.encoded.format, variant.output)
         pictures.append(_write(variant, folder / variant.variant / name))
     return Preview(
         image=image,

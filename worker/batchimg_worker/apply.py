@@ -30,10 +30,11 @@ from batchimg_worker.operations.kernels import TEMPORARY_BYTES
 from batchimg_worker.recipe import Measurement, Output, Recipe, Step
 
 MEGABYTE = 1024 * 1024
+SHORT_BITS = 16
 UPRIGHT_SIDES = (1, 2, 3, 4)
 """EXIF orientations that keep width and height."""
 
-Measured = Mapping[str, Mapping[str, float]]
+Measured = Mapping[str, Mapping[str, float | str | None]]
 """Measure's name to its named numbers: ``{"mean_pixel": {"red": 12.5, ...}}``."""
 
 
@@ -47,12 +48,13 @@ class VariantOutput:
 
 @dataclass(frozen=True)
 class EncodedVariant:
-    """One result as a file. Width and height are those of the result."""
+    """One result as a file. Width and height are those of the result; ``output`` is what the recipe asked for."""
 
     variant: str
     encoded: Encoded
     width: int
     height: int
+    output: Output
 
 
 @dataclass
@@ -85,13 +87,14 @@ def apply_recipe(picture: Picture, recipe: Recipe) -> Iterator[VariantOutput]:
     Raises OperationFailed, which names the variant, the step and the reason.
     """
     rest = replace(picture, array=picture.array[:0].copy())
-    waiting: list[tuple[Branch, Image]] = [(plan_steps(recipe), picture.array)]
+    waiting: list[tuple[Branch, Image, Picture]] = [(plan_steps(recipe), picture.array, rest)]
     del picture
     while waiting:
-        branch, array = waiting.pop()
+        branch, array, rest = waiting.pop()
         if branch.step is not None:
             array = _run(branch.step, array, branch.any_variant())
-        waiting += [(child, array) for child in reversed(branch.children.values())]
+            rest = _described(branch.step, rest)
+        waiting += [(child, array, rest) for child in reversed(branch.children.values())]
         for variant in branch.variants:
             yield VariantOutput(variant, replace(rest, array=array))
         del array
@@ -102,13 +105,22 @@ def measure(picture: Picture, recipe: Recipe) -> Measured:
 
     Raises OperationFailed, which names the measure and the reason.
     """
-    return {entry.measure: _numbers(entry, picture.array) for entry in recipe.measures}
+    return {entry.measure: _numbers(entry, picture) for entry in recipe.measures}
 
 
-def _numbers(entry: Measurement, array: Image) -> Mapping[str, float]:
+def _numbers(entry: Measurement, picture: Picture) -> Mapping[str, float | str | None]:
     with _told(f"measure {entry.measure}"):
-        numbers: Mapping[str, float] = MEASURES.get(entry.measure).run(array, entry.parameters)
+        found = MEASURES.get(entry.measure)
+        source = picture.metadata if found.reads == "metadata" else picture.array
+        numbers: Mapping[str, float | str | None] = found.run(source, entry.parameters)
     return numbers
+
+
+def _described(step: Step, rest: Picture) -> Picture:
+    """What is known of a picture beside its pixels, after a step."""
+    if OPERATIONS.get(step.operation).drops_metadata:
+        return replace(rest, icc_profile=None, metadata={})
+    return rest
 
 
 def _run(step: Step, array: Image, variant: str) -> Image:
@@ -151,28 +163,32 @@ class Processed:
         started = time.perf_counter()
         self.header = inspect(data)
         check_memory(self.header, recipe, limits)
-        picture = decode(data, limits=limits)
+        wants = any(MEASURES.get(entry.measure).reads == "metadata" for entry in recipe.measures)
+        picture = decode(data, limits=limits, profile=recipe.profile, metadata=wants)
         decoded = time.perf_counter()
         self.notes = picture.notes
         self.height: int = picture.array.shape[0]
         self.width: int = picture.array.shape[1]
         self.measures = measure(picture, recipe)
         self.seconds = StageTimes(decode=decoded - started, compute=time.perf_counter() - decoded)
-        self.outputs = self._outputs(apply_recipe(picture, recipe), recipe.output)
+        self.outputs = self._outputs(apply_recipe(picture, recipe), recipe)
 
-    def _outputs(self, variants: Iterator[VariantOutput], output: Output) -> Iterator[EncodedVariant]:
+    def _outputs(self, variants: Iterator[VariantOutput], recipe: Recipe) -> Iterator[EncodedVariant]:
         while True:
             started = time.perf_counter()
             result = next(variants, None)
             self._spent(compute=time.perf_counter() - started)
             if result is None:
                 return
-            started = time.perf_counter()
-            encoded = _encoded(result, output)
-            self._spent(encode=time.perf_counter() - started)
-            del result
-            yield encoded
-            del encoded
+            wanted = list(reversed(recipe.outputs_of(result.variant)))
+            while wanted:
+                started = time.perf_counter()
+                encoded = _encoded(result, wanted.pop())
+                self._spent(encode=time.perf_counter() - started)
+                if not wanted:
+                    del result
+                yield encoded
+                del encoded
 
     def _spent(self, *, compute: float = 0.0, encode: float = 0.0) -> None:
         so_far = self.seconds
@@ -183,10 +199,16 @@ def _encoded(result: VariantOutput, output: Output) -> EncodedVariant:
     """Write one result; an EncodeError names its variant."""
     picture = result.picture
     try:
-        encoded = encode(picture, written_format(picture.format, output.format), quality=output.quality)
+        encoded = encode(
+            picture,
+            written_format(picture.format, output.format),
+            quality=output.quality,
+            subsampling=output.subsampling,
+            bits=output.bits,
+        )
     except EncodeError as error:
         raise EncodeError(f"variant {result.variant}: {error.message}", error.hint) from error
-    return EncodedVariant(result.variant, encoded, picture.array.shape[1], picture.array.shape[0])
+    return EncodedVariant(result.variant, encoded, picture.array.shape[1], picture.array.shape[0], output)
 
 
 def process(data: bytes, recipe: Recipe, limits: DecodeLimits | None = None) -> Processed:
@@ -209,21 +231,36 @@ def peak_bytes(header: Header, recipe: Recipe) -> int:
     """What `process` holds at most for such an image, beside the file's own bytes: an estimate from above."""
     bytes_each = header.decoded_bytes // (header.width * header.height * header.channels or 1)
     size = (header.height, header.width) if header.orientation in UPRIGHT_SIDES else (header.width, header.height)
-    written = written_format(header.format, recipe.output.format)
-    peak = decode_bytes(header)
-    waiting = [(plan_steps(recipe), _Sized((*size, header.channels), bytes_each))]
+    original = _Sized((*size, header.channels), bytes_each)
+    peak = max(decode_bytes(header), original.bytes + _measuring_bytes(original, recipe))
+    waiting = [(plan_steps(recipe), original)]
     while waiting:
         branch, array = waiting.pop()
         held = sum({id(other): other.bytes for _, other in waiting}.values())
         if branch.step is not None:
             source, array = array, array.after(branch.step)
             held_before = held if any(source is other for _, other in waiting) else held + source.bytes
-            peak = max(peak, held_before + array.bytes + TEMPORARY_BYTES)
+            peak = max(peak, held_before + array.bytes + source.temporary(branch.step))
         waiting += [(child, array) for child in branch.children.values()]
-        if branch.variants:
-            pixels = array.shape[0] * array.shape[1]
-            peak = max(peak, held + array.bytes + encode_bytes(pixels, array.bytes, written))
+        for variant in branch.variants:
+            peak = max(peak, held + array.bytes + _writing_bytes(array, header.format, recipe, variant))
     return peak
+
+
+def _measuring_bytes(original: _Sized, recipe: Recipe) -> int:
+    measures = [(MEASURES.get(entry.measure), entry.parameters) for entry in recipe.measures]
+    each = [found.temporary_bytes(original.shape, original.bytes_each, given) for found, given in measures]
+    return max(TEMPORARY_BYTES, *each) if each else 0
+
+
+def _writing_bytes(array: _Sized, source_format: str, recipe: Recipe, variant: str) -> int:
+    """The largest need of a variant's outputs; one that is written with more bits is converted first."""
+    pixels = array.shape[0] * array.shape[1]
+    return max(
+        encode_bytes(pixels, array.bytes * (2 if output.bits == SHORT_BITS else 1), written_format(source_format, kind))
+        for output in recipe.outputs_of(variant)
+        for kind in (output.format,)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +276,14 @@ class _Sized:
 
     def after(self, step: Step) -> _Sized:
         """The result's size; a step that will fail on this image is left for `apply_recipe` to report."""
+        operation = OPERATIONS.get(step.operation)
         try:
-            return replace(self, shape=OPERATIONS.get(step.operation).output_shape(self.shape, step.parameters))
+            shape = operation.output_shape(self.shape, step.parameters)
         except ValueError:
             return self
+        return _Sized(shape, operation.output_value_bytes(self.bytes_each, step.parameters))
+
+    def temporary(self, step: Step) -> int:
+        """What a step holds beside this and its result."""
+        own = OPERATIONS.get(step.operation).temporary_bytes(self.shape, self.bytes_each, step.parameters)
+        return max(TEMPORARY_BYTES, own)

@@ -3,17 +3,24 @@
 =====================================  ====================================================================
 kind                                   decision
 =====================================  ====================================================================
-EXIF orientation                       applied; EXIF itself is dropped
-ICC profile                            kept, and written again where its colours fit (JPEG, PNG, TIFF, WebP)
+EXIF orientation                       applied (JPEG, PNG, TIFF, WebP, AVIF); EXIF itself is dropped
+ICC profile                            kept, and written again where its colours fit (JPEG, PNG, TIFF, WebP, AVIF)
+ICC profile with `colors: srgb`        colours converted to sRGB, profile dropped; a grey profile is kept
 CMYK, YCCK                             converted to RGB by Pillow, profile dropped
 YCbCr, Lab, HSV, palette               converted to RGB; to RGBA where there is transparency
 1-bit                                  8-bit grey, 0 and 255
 alpha                                  kept; laid on white where a JPEG or a BMP is written
-16-bit                                 kept in PNG and TIFF; reduced to 8 for JPEG, WebP and BMP
-9 to 15 bits                           stretched to 16
+alpha in operations                    flip, rotate, resize, crop, pad, blur: one more channel; others leave it
+16-bit                                 kept in PNG and TIFF; reduced to 8 for JPEG, WebP, AVIF and BMP
+9 to 15 bits, 12-bit JPEG              stretched to 16
+lossless and arithmetic JPEG           read
 float, 32-bit and signed integers      float32; written as TIFF, or as any other where all are from 0 to 1
-several frames or pages                the first
-truncated, damaged, no image           DecodeError
+several frames or pages                the first, of GIF, WebP, APNG, AVIF, TIFF and MPO; animations are not written
+JPEG with bytes between its markers    those bytes are skipped
+wrong extension                        the content decides; the result gets the right suffix
+truncated JPEG or PNG, if allowed      what is missing becomes grey (JPEG) or black (PNG)
+truncated, damaged, empty, no image    DecodeError
+HEIC, camera raw, volumes              DecodeError that says what to do
 too large                              ImageTooLarge, from the header, before anything is decoded
 =====================================  ====================================================================
 
@@ -22,15 +29,20 @@ What was decided for one image is in its ``notes``. `decoding` and `encoding` ho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
-from batchimg_worker import decoding, encoding
-from batchimg_worker.errors import EncodeError, ImageError, ImageTooLarge
+from batchimg_worker import decoding, encoding, mending, profiles
+from batchimg_worker.errors import DecodeError, EncodeError, ImageError, ImageTooLarge
 from batchimg_worker.header import Header, inspect, unreadable
+from batchimg_worker.metadata import harmless
+from batchimg_worker.naming import output_name, written_format
+from batchimg_worker.operations import Scalar
 from batchimg_worker.operations.arrays import Image
+from batchimg_worker.operations.reference.frames import to_bits
 from batchimg_worker.quiet import quiet
 
 __all__ = [
@@ -47,35 +59,31 @@ __all__ = [
     "written_format",
 ]
 
-SUFFIXES = {
-    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "png": (".png",),
-    "tiff": (".tif", ".tiff"),
-    "webp": (".webp",),
-    "bmp": (".bmp", ".dib"),
-}
-OTHER_SUFFIXES = (".gif", ".apng", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga", ".pgm", ".ppm", ".pnm")
-IMAGE_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes) | set(OTHER_SUFFIXES)
-NAMELESS = ".image"
+DECODERS = {"webp": 16, "avif": 16}
+ENCODERS = {"webp": 32, "avif": 64}
+"""Bytes a pixel that libwebp and libavif hold for themselves."""
 
-WEBP_DECODER = 16
-WEBP_ENCODER = 32
-"""Bytes a pixel that libwebp holds for itself."""
+SHORT_BITS = 16
+DEEP = ("png", "tiff")
 
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What one image may be. ``memory_bytes`` bounds what its decoding (or its whole recipe) holds at once."""
+    """What one image may be. ``memory_bytes`` bounds what its decoding (or its whole recipe) holds at once.
+
+    ``allow_truncated`` takes a JPEG or PNG whose end is missing, and says so in a note.
+    """
 
     max_megapixels: float = 200.0
     memory_bytes: int = 2 * 1024**3
+    allow_truncated: bool = False
 
 
 @dataclass(frozen=True)
 class Picture:
     """A decoded image, upright; ``array`` is C-contiguous and follows `batchimg_worker.operations.arrays`.
 
-    ``format`` and ``bits`` are those of the file it came from.
+    ``format`` and ``bits`` are those of the file it came from; ``metadata`` is what the measure exif tells.
     """
 
     array: Image
@@ -83,6 +91,7 @@ class Picture:
     bits: int
     icc_profile: bytes | None = None
     notes: tuple[str, ...] = ()
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,25 +103,66 @@ class Encoded:
     notes: tuple[str, ...] = ()
 
 
-def decode(data: bytes, *, limits: DecodeLimits | None = None) -> Picture:
-    """Read the first frame, upright. Raises DecodeError, and ImageTooLarge before anything is decoded."""
+def decode(
+    data: bytes,
+    *,
+    limits: DecodeLimits | None = None,
+    profile: Literal["keep", "srgb"] = "keep",
+    metadata: bool = False,
+) -> Picture:
+    """Read the first frame, upright. Raises DecodeError, and ImageTooLarge before anything is decoded.
+
+    ``profile`` srgb converts the colours; ``metadata`` also reads what the measure exif tells.
+    """
+    limits = limits or DecodeLimits()
     header = inspect(data)
-    _check(header, limits or DecodeLimits())
-    try:
-        with quiet():
-            pixels = decoding.read(data, header)
-    except ImageError:
-        raise
-    except Exception as error:
-        raise unreadable(data, error) from error
-    notes = pixels.notes
+    _check(header, limits)
+    clean = mending.without_garbage(data)
+    pixels, notes = _read(clean, header, limits)
+    if clean is not data:
+        notes = ("bytes between its markers skipped", *notes)
     array = pixels.array
     if header.orientation != 1:
         notes = (f"orientation {header.orientation} applied", *notes)
         array = array if pixels.upright else _upright(array, header.orientation)
     if header.frames > 1:
         notes = (*notes, f"first of {header.frames} {'pages' if header.format == 'tiff' else 'frames'}")
-    return Picture(np.ascontiguousarray(array), header.format, header.bits, pixels.icc_profile, notes)
+    icc_profile = pixels.icc_profile
+    if profile == "srgb" and icc_profile is not None:
+        array, icc_profile, note = _in_srgb(array, icc_profile)
+        notes = (*notes, note)
+    found = harmless(clean) if metadata else {}
+    return Picture(np.ascontiguousarray(array), header.format, header.bits, icc_profile, notes, found)
+
+
+def _read(data: bytes, header: Header, limits: DecodeLimits) -> tuple[decoding.Pixels, tuple[str, ...]]:
+    """The pixels, and what was decided; a truncated file is completed where that is allowed and possible."""
+    try:
+        pixels = _pixels(data, header)
+    except DecodeError as error:
+        whole = mending.completed(data, header) if limits.allow_truncated and "truncated" in error.message else None
+        if whole is None:
+            raise
+        pixels = _pixels(whole[0], header)
+        return pixels, (f"truncated: what is missing is {whole[1]}", *pixels.notes)
+    return pixels, pixels.notes
+
+
+def _pixels(data: bytes, header: Header) -> decoding.Pixels:
+    try:
+        with quiet():
+            return decoding.read(data, header)
+    except ImageError:
+        raise
+    except Exception as error:
+        raise unreadable(data, error) from error
+
+
+def _in_srgb(array: Image, profile: bytes) -> tuple[Image, bytes | None, str]:
+    converted = profiles.to_srgb(array, profile)
+    if converted is None:
+        return array, profile, "ICC profile kept: it cannot be converted to sRGB"
+    return converted[0], None, converted[1]
 
 
 def _check(header: Header, limits: DecodeLimits) -> None:
@@ -139,53 +189,48 @@ def _upright(array: Image, orientation: int) -> Image:
     return array[:, ::-1] if orientation in (2, 3, 6, 7) else array
 
 
-def encode(picture: Picture, format: str, *, quality: int = 90) -> Encoded:  # noqa: A002 - the recipe's word
-    """Write ``picture.array`` as ``format``, which `written_format` gave. Raises EncodeError."""
-    wanted = encoding.Wanted(format, quality, picture.icc_profile)
+def encode(
+    picture: Picture,
+    format: str,  # noqa: A002 - the recipe's word
+    *,
+    quality: int = 90,
+    subsampling: str | None = None,
+    bits: int | None = None,
+) -> Encoded:
+    """Write ``picture.array`` as ``format``, which `written_format` gave. Raises EncodeError.
+
+    ``subsampling`` is for JPEG and AVIF, None for 4:2:0; ``bits`` converts to 8 or 16 where the format has these.
+    """
+    wanted = encoding.Wanted(format, quality, picture.icc_profile, subsampling or encoding.CHROMA)
+    array, converted = _with_bits(picture.array, format, bits)
     try:
         with quiet():
-            data, notes = encoding.write(picture.array, wanted)
+            data, notes = encoding.write(array, wanted)
     except EncodeError:
         raise
     except Exception as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]
         raise EncodeError(f"cannot be written as {format}: {text[:120]}", "Choose another output format.") from error
-    return Encoded(data, format, notes)
+    return Encoded(data, format, converted + notes)
+
+
+def _with_bits(array: Image, format: str, bits: int | None) -> tuple[Image, tuple[str, ...]]:  # noqa: A002
+    has = array.dtype.itemsize * 8
+    if bits is None or has == bits or (bits == SHORT_BITS and format not in DEEP):
+        return array, ()
+    try:
+        return to_bits(array, bits), (f"{has} bits converted to {bits}",)
+    except ValueError as error:
+        raise EncodeError(str(error), "Write it as TIFF without `bits`.") from None
 
 
 def decode_bytes(header: Header) -> int:
     """The memory that `decode` holds at most, measured: Pillow's 4 bytes a pixel, the array twice, libwebp's canvas."""
     pixels = header.width * header.height
     usual = max(4 * pixels + 2 * header.decoded_bytes, 3 * header.decoded_bytes)
-    return usual + (WEBP_DECODER * pixels if header.format == "webp" else 0)
+    return usual + DECODERS.get(header.format, 0) * pixels
 
 
 def encode_bytes(pixels: int, array_bytes: int, format: str) -> int:  # noqa: A002 - the recipe's word
     """The memory that `encode` holds at most beside the array it writes, measured on noise."""
-    return 4 * pixels + 2 * array_bytes + (WEBP_ENCODER * pixels if format == "webp" else 0)
-
-
-def written_format(source_format: str, wanted: str) -> str:
-    """The format in which a result is written: ``same`` keeps JPEG, PNG, TIFF, WebP and BMP, all else becomes PNG."""
-    if wanted != "same":
-        return wanted
-    return source_format if source_format in SUFFIXES else "png"
-
-
-def output_name(path: str, source_format: str, wanted: str) -> str:
-    """The name of a result: the original's, if its suffix already says the format, otherwise with one more suffix.
-
-    No two originals share a result: ``a.png`` written as JPEG is ``a.png.jpg``, an original of that name becomes
-    ``a.png.jpg.jpg``, and ``photo``, which has no image suffix, becomes ``photo.image.jpg`` beside ``photo.jpg``.
-    """
-    suffixes = SUFFIXES[written_format(source_format, wanted)]
-    last, before = _last_suffixes(path)
-    if last in suffixes and before not in IMAGE_SUFFIXES | {NAMELESS}:
-        return path
-    return f"{path}{suffixes[0]}" if last in IMAGE_SUFFIXES else f"{path}{NAMELESS}{suffixes[0]}"
-
-
-def _last_suffixes(path: str) -> tuple[str, str]:
-    """The last suffix in lower case and the one before, empty where there is none."""
-    suffixes = ["", "", *PurePosixPath(path).suffixes]
-    return suffixes[-1].lower(), suffixes[-2].lower()
+    return 4 * pixels + 2 * array_bytes + ENCODERS.get(format, 0) * pixels

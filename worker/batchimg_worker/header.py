@@ -87,8 +87,12 @@ def inspect(data: bytes) -> Header:
 def _read(data: bytes) -> Header:
     if data[:4] in TIFF_SIGNATURES:
         return _tiff(data)
-    special = _special_jpeg(data) if data[:3] == JPEG_SIGNATURE else None
-    return special or _pillow(data)
+    if data[:3] != JPEG_SIGNATURE:
+        return _pillow(data)
+    from batchimg_worker.mending import without_garbage
+
+    clean = without_garbage(data)
+    return _special_jpeg(clean) or _pillow(clean)
 
 
 def unreadable(data: bytes, error: Exception) -> DecodeError:

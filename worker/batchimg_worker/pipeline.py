@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 
 from batchimg_worker.apply import EncodedVariant, Processed, process
 from batchimg_worker.budget import ByteBudget
-from batchimg_worker.codec import output_name
 from batchimg_worker.contract import (
     ImageEntry,
     ImageResult,
@@ -28,6 +27,7 @@ from batchimg_worker.contract import (
 )
 from batchimg_worker.errors import ImageError, InputError, StorageError
 from batchimg_worker.memory import image_limits, queue_bytes
+from batchimg_worker.naming import result_name
 from batchimg_worker.storage import Container
 
 FETCHERS = 2
@@ -136,7 +136,7 @@ class Pipeline:
     def _put(self, variant: EncodedVariant, work: InWork, writers: ThreadPoolExecutor) -> None:
         content, format_ = variant.encoded.data, variant.encoded.format
         md5 = hashlib.md5(content, usedforsecurity=False).digest()
-        name = output_name(work.entry.path, format_, format_)
+        name = result_name(work.entry.path, variant.variant, format_, variant.output)
         work.notes += tuple(note for note in variant.encoded.notes if note not in work.notes)
         work.outputs.append(
             Output(

@@ -15,13 +15,21 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from batchimg_worker import naming
 from batchimg_worker.errors import RecipeError
 from batchimg_worker.operations import MEASURES, OPERATIONS, Scalar
 
 MAX_NAME = 64
 
-Format = Literal["same", "jpeg", "png", "tiff", "webp"]
+Format = Literal["same", "jpeg", "png", "tiff", "webp", "avif"]
 FORMATS: tuple[str, ...] = get_args(Format)
+Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
+SUBSAMPLINGS: tuple[str, ...] = get_args(Subsampling)
+Profile = Literal["keep", "srgb"]
+PROFILES: tuple[str, ...] = get_args(Profile)
+SUBSAMPLED = ("same", "jpeg", "avif")
+DEEP = ("same", "png", "tiff")
+BITS = (8, 16)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
@@ -61,11 +69,43 @@ class Measurement(_Value):
         return self
 
 
+class Output(_Value):
+    """How results are written. ``same`` is the format of the original where it can be written, otherwise PNG.
+
+    ``subsampling`` is that of colours in JPEG and AVIF, None for 4:2:0. ``bits`` converts to 8 or 16 a channel, None
+    keeps them where the format can. ``name`` is a template of `batchimg_worker.naming`, None for the original's name.
+    """
+
+    format: Format = "same"
+    quality: Annotated[int, Field(ge=1, le=100)] = 90
+    subsampling: Subsampling | None = None
+    bits: Literal[8, 16] | None = None
+    name: str | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Output:
+        if self.subsampling is not None and self.format not in SUBSAMPLED:
+            raise RecipeError(f"{self.format} has no subsampling", "Only JPEG and AVIF have; remove it.")
+        if self.bits == max(BITS) and self.format not in DEEP:
+            raise RecipeError(f"{self.format} has no 16 bits", "Use `format: png` or `format: tiff`, or 8 bits.")
+        if self.name is not None:
+            naming.check(self.name)
+        return self
+
+    def given(self) -> dict[str, object]:
+        """What `Recipe.canonical_json` says of it: format and quality always, the rest where it is set."""
+        return self.model_dump(exclude_none=True)
+
+
 class Variant(_Value):
-    """One named output image. No steps: the image as it is, in the output's format."""
+    """One named output image. No steps: the image as it is, in the output's format.
+
+    ``outputs`` are its own; None for the recipe's.
+    """
 
     name: str
     steps: tuple[Step, ...] = ()
+    outputs: tuple[Output, ...] | None = None
 
     @field_validator("name")
     @classmethod
@@ -77,37 +117,65 @@ class Variant(_Value):
             )
         return name
 
-
-class Output(_Value):
-    """How results are written. ``same`` is the format of the original where it can be written, otherwise PNG."""
-
-    format: Format = "same"
-    quality: Annotated[int, Field(ge=1, le=100)] = 90
+    @field_validator("outputs")
+    @classmethod
+    def _distinct(cls, outputs: tuple[Output, ...] | None) -> tuple[Output, ...] | None:
+        return _refuse_one_name(outputs)
 
 
 class Recipe(_Value):
-    """A checked recipe. ``name`` is only for people and is no part of `hash`."""
+    """A checked recipe. ``name`` is only for people and is no part of `hash`.
+
+    Every variant is written as ``output``, or as each of ``outputs`` where these are given, or as its own. ``colors``
+    says what happens to a colour profile when an image is read, None for keep.
+    """
 
     name: str = "recipe"
     variants: tuple[Variant, ...] = ()
     output: Output = Output()
     measures: tuple[Measurement, ...] = ()
+    outputs: tuple[Output, ...] | None = None
+    colors: Profile | None = None
+
+    @field_validator("outputs")
+    @classmethod
+    def _distinct(cls, outputs: tuple[Output, ...] | None) -> tuple[Output, ...] | None:
+        return _refuse_one_name(outputs)
 
     @model_validator(mode="after")
     def _complete(self) -> Recipe:
         if not self.variants and not self.measures:
             raise RecipeError("the recipe has neither variants nor measures", "Give at least one of them.")
+        if self.outputs is not None and self.output != Output():
+            raise RecipeError("output and outputs are both given", "Move the output into outputs.")
         _refuse_twins([variant.name for variant in self.variants], "variants")
         _refuse_twins([measurement.measure for measurement in self.measures], "measures")
         return self
 
+    @property
+    def profile(self) -> Profile:
+        """What happens to a colour profile."""
+        return self.colors or "keep"
+
+    def outputs_of(self, variant: str) -> tuple[Output, ...]:
+        """How the variant of this name is written: once for each."""
+        own = next(one.outputs for one in self.variants if one.name == variant)
+        return own or self.outputs or (self.output,)
+
     def canonical_json(self) -> str:
-        """The recipe as JSON that `parse_recipe` reads again: the same text for equal recipes."""
+        """The recipe as JSON that `parse_recipe` reads again: the same text for equal recipes.
+
+        What was added to recipes later is in it only where it is used, so that older recipes keep their hash.
+        """
+        written: dict[str, object] = {"output": self.output.given()}
+        if self.outputs is not None:
+            written = {"outputs": [output.given() for output in self.outputs]}
         return json.dumps(
             {
+                **({"colors": self.colors} if self.colors is not None else {}),
                 "measures": [{m.measure: m.parameters} for m in self.measures],
-                "output": {"format": self.output.format, "quality": self.output.quality},
-                "variants": {v.name: [{s.operation: s.parameters} for s in v.steps] for v in self.variants},
+                **written,
+                "variants": {v.name: _canonical(v) for v in self.variants},
             },
             separators=(",", ":"),
         )
@@ -116,6 +184,32 @@ class Recipe(_Value):
     def hash(self) -> str:
         """SHA-256 of `canonical_json`, in hex."""
         return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+
+def _canonical(variant: Variant) -> object:
+    steps = [{s.operation: s.parameters} for s in variant.steps]
+    if variant.outputs is None:
+        return steps
+    return {"outputs": [output.given() for output in variant.outputs], "steps": steps}
+
+
+def _refuse_one_name(outputs: tuple[Output, ...] | None) -> tuple[Output, ...] | None:
+    """Refuse outputs that could be written to one name: `same` can be any format."""
+    if outputs is None:
+        return None
+    if not outputs:
+        raise RecipeError("outputs is empty", "List at least one, or remove it.")
+    if len({output.name is None for output in outputs}) > 1:
+        raise RecipeError("some outputs have a name and some have none", "Give one to all of them, or to none.")
+    for number, one in enumerate(outputs):
+        for other in outputs[:number]:
+            formats = {one.format, other.format}
+            if one.name == other.name and (len(formats) == 1 or "same" in formats):
+                both = " and ".join(sorted(formats)) if len(formats) > 1 else f"two outputs of format {one.format}"
+                raise RecipeError(
+                    f"{both} can get the same name", "Give one of them a name of its own: name: '{stem}-small{ext}'."
+                )
+    return outputs
 
 
 def _refuse_twins(names: Sequence[str], kind: str) -> None:

@@ -13,10 +13,10 @@ import yaml
 
 from batchimg_worker.errors import RecipeError
 from batchimg_worker.operations import MEASURES, OPERATIONS, Scalar, nearest
-from batchimg_worker.recipe_model import FORMATS, MAX_NAME, Measurement, Output, Recipe, Step, Variant
+from batchimg_worker.recipe_model import MAX_NAME, PROFILES, Measurement, Output, Recipe, Step, Variant
+from batchimg_worker.recipe_output import output
 
 MAX_TEXT = 1_000_000
-FORMAT_ALIASES = {"jpg": "jpeg", "tif": "tiff"}
 
 T = TypeVar("T")
 
@@ -54,40 +54,61 @@ def _load(text: str) -> object:
 
 
 def _recipe(document: Mapping[str, object], source: str) -> Recipe:
-    _known(document, ("variants", "output", "measures"), "key")
+    _known(document, ("variants", "output", "outputs", "measures", "colors"), "key")
     variants = _mapping(document.get("variants") or {}, "variants")
     measures = _sequence(document.get("measures") or [], "measures")
     return Recipe(
         name=PurePath(source).stem or "recipe",
         variants=tuple(_at(f"variant {name}", partial(_variant, name, steps)) for name, steps in variants.items()),
-        output=_at("output", lambda: _output(_mapping(document.get("output") or {}, "output"))),
+        output=_output(document.get("output")) or Output(),
+        outputs=_outputs(document.get("outputs")),
         measures=tuple(_at("measures", partial(_measurement, entry)) for entry in measures),
+        colors=_colors(document.get("colors")),
     )
 
 
 def _variant(name: str, value: object) -> Variant:
+    """A list of steps, or `{steps: [...], output: {...}}`."""
+    outputs: tuple[Output, ...] | None = None
+    if isinstance(value, Mapping) and value.keys() & {"steps", "output", "outputs"}:
+        document = _mapping(value, "a variant")
+        _known(document, ("steps", "output", "outputs"), "key")
+        if document.get("output") is not None and document.get("outputs") is not None:
+            raise RecipeError("output and outputs are both given", "Move the output into outputs.")
+        own = _output(document.get("output"))
+        outputs = _outputs(document.get("outputs")) if own is None else (own,)
+        value = document.get("steps")
     steps = _sequence(value if value is not None else [], "a variant")
     return Variant(
         name=name,
         steps=tuple(_at(f"step {number}", partial(_step, entry)) for number, entry in enumerate(steps, start=1)),
+        outputs=outputs,
     )
 
 
-def _output(document: Mapping[str, object]) -> Output:
-    _known(document, ("format", "quality"), "key")
-    wanted = document.get("format", "same")
-    wanted = FORMAT_ALIASES.get(str(wanted), wanted)
-    if wanted not in FORMATS:
-        raise RecipeError(f"unknown format {wanted!r}", nearest(wanted, FORMATS))
-    quality = document.get("quality", 90)
-    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
-        raise RecipeError(f"quality cannot be {quality!r}", "Give a whole number from 1 to 100.")
-    return Output.model_validate({"format": wanted, "quality": quality})
+def _output(value: object) -> Output | None:
+    return _at("output", lambda: output(_mapping(value, "output"))) if value else None
+
+
+def _outputs(value: object) -> tuple[Output, ...] | None:
+    if value is None:
+        return None
+    entries = _sequence(value, "outputs", "Write one line for each: - {format: webp}.")
+    return tuple(
+        _at(f"outputs: {number}", partial(lambda entry: output(_mapping(entry, "an output")), entry))
+        for number, entry in enumerate(entries, start=1)
+    )
+
+
+def _colors(value: object) -> str | None:
+    if value is None or value in PROFILES:
+        return None if value in (None, PROFILES[0]) else str(value)
+    raise RecipeError(f"colors cannot be {value!r}", nearest(value, PROFILES))
 
 
 def _step(entry: object) -> Step:
     name, given = _single(entry)
-    if name in MEASURES:
+    if name not in OPERATIONS and name in MEASURES:
         raise RecipeError(f"{name!r} is a measure, not an operation", "List it under `measures`.")
     return Step(operation=name, parameters=OPERATIONS.get(name).bind(_parameters(name, given)))
 
@@ -117,10 +138,17 @@ def parse_op(text: str) -> Variant | Measurement:
 def _op(text: str) -> Variant | Measurement:
     pieces = [piece.strip() for piece in text.split("|")]
     names, values = zip(*(_split(piece) for piece in pieces), strict=True)
-    if len(pieces) == 1 and names[0] in MEASURES:
+    if len(pieces) == 1 and _is_measure(names[0], values[0]):
         return _measurement({names[0]: values[0]})
     steps = tuple(_step({name: value}) for name, value in zip(names, values, strict=True))
     return Variant(name=_name("+".join(_slug(piece) for piece in pieces)), steps=steps)
+
+
+def _is_measure(name: str, value: object) -> bool:
+    """`brightness` is both: with a value an operation, alone a measure."""
+    if name in OPERATIONS:
+        return value is None and name in MEASURES.names()
+    return name in MEASURES
 
 
 def _split(piece: str) -> tuple[str, Scalar | dict[str, Scalar]]:
@@ -178,9 +206,9 @@ def _mapping(value: object, what: str) -> Mapping[str, object]:
     return {str(key): entry for key, entry in value.items()}
 
 
-def _sequence(value: object, what: str) -> list[object]:
+def _sequence(value: object, what: str, hint: str = "Write it in brackets: [{rotate: 30}].") -> list[object]:
     if not isinstance(value, list):
-        raise RecipeError(f"{what} must be a list, and is {_kind(value)}", "Write it in brackets: [{rotate: 30}].")
+        raise RecipeError(f"{what} must be a list, and is {_kind(value)}", hint)
     return value
 
 

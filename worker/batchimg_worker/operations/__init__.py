@@ -3,7 +3,8 @@
 Importing this package imports neither numpy nor scikit-image.
 """
 
-from batchimg_worker.operations import color, filters, geometry, measures
+from batchimg_worker.operations import color, filters, framing, geometry, measures, noise, plugins, structure, tones
+from batchimg_worker.operations.plugins import LoadedOperations, load_entry_points, load_operations_file
 from batchimg_worker.operations.registry import (
     MEASURES,
     OPERATIONS,
@@ -22,6 +23,7 @@ __all__ = [
     "MEASURES",
     "OPERATIONS",
     "Kernel",
+    "LoadedOperations",
     "Operation",
     "Parameter",
     "Registry",
@@ -29,9 +31,16 @@ __all__ = [
     "Shape",
     "color",
     "filters",
+    "framing",
     "geometry",
+    "load_entry_points",
+    "load_operations_file",
     "measure",
     "measures",
     "nearest",
+    "noise",
     "operation",
+    "plugins",
+    "structure",
+    "tones",
 ]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get_type_hints
 
 from batchimg_worker.errors import RecipeError
 from batchimg_worker.operations import docstrings
@@ -55,7 +55,9 @@ class Operation:
     """A named pure function on one image; a measure is one that returns numbers.
 
     ``reference`` defines the result. ``shorthand`` turns ``{rotate: 30}`` into parameters; ``check`` refuses
-    values that only make sense together, with ValueError; ``shape`` tells the result's shape beforehand.
+    values that only make sense together, with ValueError; ``shape`` tells the result's shape beforehand,
+    ``value_bytes`` its bytes a value, and ``temporary`` the bytes held meanwhile beside input and output, where
+    that can be more than `kernels.TEMPORARY_BYTES`. A measure may read the file's ``metadata`` and not its pixels.
     """
 
     name: str
@@ -64,6 +66,10 @@ class Operation:
     check: Callable[..., None] | None = None
     shape: Callable[..., Shape] | None = None
     kernels: tuple[Kernel, ...] = ()
+    temporary: Callable[..., int] | None = None
+    value_bytes: Callable[..., int] | None = None
+    drops_metadata: bool = False
+    reads: Literal["pixels", "metadata"] = "pixels"
 
     @property
     def help(self) -> str:
@@ -79,6 +85,11 @@ class Operation:
             for p in inspect.signature(self.reference).parameters.values()
             if p.kind is p.KEYWORD_ONLY
         )
+
+    def positional(self) -> int:
+        """How many arguments can be given without their name; an operation has one, the image."""
+        kinds = [one.kind for one in inspect.signature(self.reference).parameters.values()]
+        return sum(kind not in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD) for kind in kinds)
 
     def annotations(self) -> dict[str, Any]:
         """Parameter name to annotation, ``Annotated`` kept; the image's own is left alone (it needs numpy)."""
@@ -109,6 +120,14 @@ class Operation:
         """The shape of the result for an image of this shape. Raises ValueError as `run` does."""
         return shape if self.shape is None else self.shape(shape, **parameters)
 
+    def output_value_bytes(self, before: int, parameters: Mapping[str, Scalar]) -> int:
+        """How many bytes a value of the result has, where one of the input has ``before``."""
+        return before if self.value_bytes is None else self.value_bytes(before, **parameters)
+
+    def temporary_bytes(self, shape: Shape, value_bytes: int, parameters: Mapping[str, Scalar]) -> int:
+        """What `run` holds at most beside input and output, 0 where that is bounded for any image."""
+        return 0 if self.temporary is None else self.temporary(shape, value_bytes, **parameters)
+
 
 @cache
 def _model(operation: Operation) -> ParameterModel:
@@ -119,17 +138,14 @@ def _model(operation: Operation) -> ParameterModel:
 
 @dataclass(frozen=True)
 class Registration(Generic[F]):
-    """The decorator that `Registry.register` returns."""
+    """The decorator that `Registry.register` returns; ``pattern`` is the entry without name and function."""
 
     registry: Registry
-    shorthand: Callable[[Scalar], Mapping[str, Scalar]] | None
-    check: Callable[..., None] | None
-    shape: Callable[..., Shape] | None
+    pattern: Operation
 
     def __call__(self, function: F) -> F:
         """Register ``function`` under its own name and return it unchanged."""
-        name = function.__name__
-        self.registry.add(Operation(name, function, self.shorthand, self.check, self.shape))
+        self.registry.add(replace(self.pattern, name=function.__name__, reference=function))
         return function
 
 
@@ -140,19 +156,38 @@ class Registry:
         """``kind`` is the word for one entry in error messages."""
         self.kind = kind
         self._entries: dict[str, Operation] = {}
+        self._elsewhere: list[Callable[[], object]] = []
 
-    def register(
+    def register(  # noqa: PLR0913 - everything that an operation can say about itself
         self,
         *,
         primary: str | None = None,
         shorthand: Callable[[Scalar], Mapping[str, Scalar]] | None = None,
         check: Callable[..., None] | None = None,
         shape: Callable[..., Shape] | None = None,
+        temporary: Callable[..., int] | None = None,
+        value_bytes: Callable[..., int] | None = None,
+        drops_metadata: bool = False,
+        reads: Literal["pixels", "metadata"] = "pixels",
     ) -> Registration[Any]:
-        """Decorate a function to make it an operation. ``primary`` is the parameter that a bare value sets."""
+        """Decorate a function to make it an operation. ``primary`` is the parameter that a bare value sets.
+
+        The other words are those of `Operation`.
+        """
         if primary is not None:
             shorthand = _primary(primary)
-        return Registration(self, shorthand, check, shape)
+        pattern = Operation(
+            "",
+            _nothing,
+            shorthand,
+            check,
+            shape,
+            temporary=temporary,
+            value_bytes=value_bytes,
+            drops_metadata=drops_metadata,
+            reads=reads,
+        )
+        return Registration(self, pattern)
 
     def add(self, entry: Operation) -> None:
         """Add an entry. Raises ValueError where the name is taken: an operation never hides another."""
@@ -165,19 +200,36 @@ class Registry:
         entry = self.get(name)
         self._entries[name] = replace(entry, kernels=(*entry.kernels, kernel))
 
+    def remove(self, name: str) -> None:
+        """Take an entry out again: a file of operations that fails half-way leaves nothing behind."""
+        self._entries.pop(name, None)
+
     def names(self) -> tuple[str, ...]:
-        """Every name."""
+        """Every name that is registered by now; plug-ins are loaded when a name is asked for that is not."""
         return tuple(self._entries)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._entries
+        return name in self._entries or self._found_elsewhere(name)
 
     def get(self, name: str) -> Operation:
-        """Look an entry up. Raises RecipeError with the nearest name."""
-        try:
-            return self._entries[name]
-        except KeyError:
-            raise RecipeError(f"unknown {self.kind} {name!r}", nearest(name, self.names())) from None
+        """Look an entry up, at last in the plug-ins. Raises RecipeError with the nearest name."""
+        if name not in self:
+            raise RecipeError(f"unknown {self.kind} {name!r}", nearest(name, self.names()))
+        return self._entries[name]
+
+    def _found_elsewhere(self, name: str) -> bool:
+        for load in self._elsewhere:
+            load()
+        return name in self._entries
+
+    def look_also(self, load: Callable[[], object]) -> None:
+        """Call ``load``, which may register more, whenever a name is unknown."""
+        self._elsewhere.append(load)
+
+
+def _nothing(image: Any) -> Any:
+    """Stands where a pattern has no function yet."""
+    return image
 
 
 def _primary(name: str) -> Callable[[Scalar], Mapping[str, Scalar]]:
@@ -187,7 +239,7 @@ def _primary(name: str) -> Callable[[Scalar], Mapping[str, Scalar]]:
 def nearest(word: object, choices: Iterable[object]) -> str:
     """A hint: the choice most like ``word``, or all of them where none is alike."""
     words = [str(choice) for choice in choices]
-    close = difflib.get_close_matches(str(word).lower(), words, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.5) if isinstance(word, str) else []
     if close:
         return f"Did you mean {close[0]!r}?"
     return f"Use one of: {', '.join(words)}." if words else "It takes no parameters."

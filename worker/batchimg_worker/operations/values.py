@@ -50,3 +50,10 @@ def pixels_of(value: Scalar) -> dict[str, Scalar] | None:
     """Width and height for ``"640x480"``, None for anything else."""
     match = _PIXELS.match(value) if isinstance(value, str) else None
     return {"width": int(match[1]), "height": int(match[2])} if match else None
+
+
+def refuse_foreign(method: str, given: dict[str, Scalar], owners: dict[str, str]) -> None:
+    """Raise ValueError for a parameter that is given but belongs to another method than the chosen one."""
+    for name, owner in owners.items():
+        if given.get(name) is not None and owner != method:
+            raise ValueError(f"{name} is a parameter of method {owner}, and the method is {method}")

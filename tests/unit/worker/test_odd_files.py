@@ -1,0 +1,444 @@
+"""Odd files beyond those of test_codec: each row of codec's table has a file here or there."""
+
+import io
+import re
+import struct
+import threading
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import IFDRational
+
+from batchimg_worker import codec, mending
+from batchimg_worker.apply import process
+from batchimg_worker.codec import DecodeLimits, Picture, decode, encode, inspect, output_name
+from batchimg_worker.errors import DecodeError
+from batchimg_worker.recipe import parse_recipe, recipe_from_ops
+
+ODD = Path(__file__).parent / "odd"
+SAMPLES = Path(__file__).parents[3] / "samples" / "images"
+KINDS = (
+    *("orientation", "icc", "cmyk", "ycck", "palette", "1-bit", "alpha", "16-bit", "12-bit", "float", "lossless"),
+    *("arithmetic", "frames", "pages", "markers", "extension", "truncated", "empty", "heic", "too large"),
+)
+ALLOWED = DecodeLimits(allow_truncated=True)
+
+
+def ramp(height=32, width=48):
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([x * 5, y * 7, 255 - x * 5], axis=2).astype(np.uint8)
+
+
+def saved(image, kind, **options):
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    target = io.BytesIO()
+    image.save(target, kind, **options)
+    return target.getvalue()
+
+
+def jpeg(**options):
+    return saved(ramp(), "JPEG", quality=95, subsampling=0, **options)
+
+
+def largest_difference(array, expected):
+    assert array.shape == expected.shape
+    return np.abs(array.astype(int) - expected.astype(int)).max()
+
+
+def test_the_committed_files_are_small():
+    assert all(file.stat().st_size < 20_000 for file in ODD.iterdir())
+
+
+# JPEG
+
+
+@pytest.mark.parametrize("name", ["arithmetic.jpg", "arithmetic-progressive.jpg"])
+def test_arithmetic_jpeg_is_read(name):
+    picture = decode((ODD / name).read_bytes())
+    assert largest_difference(picture.array, ramp()) <= 4
+    assert picture.notes == ()
+
+
+def test_progressive_jpeg_is_read():
+    assert largest_difference(decode(jpeg(progressive=True)).array, ramp()) <= 4
+
+
+@pytest.mark.parametrize("space", ["CMYK", "YCCK"])
+def test_four_inks_become_rgb(space):
+    inks = np.dstack([ramp(), np.full((32, 48), 255, np.uint8)])  # as Adobe stores them: inverted
+    data = imagecodecs.jpeg8_encode(inks, level=98, colorspace="CMYK", outcolorspace=space, subsampling="444")
+    picture = decode(data)
+    assert largest_difference(picture.array, ramp()) <= 8
+    assert picture.notes == ("CMYK converted to RGB",)
+    assert encode(picture, "jpeg").notes == ()
+
+
+def segments(data):
+    """Where each segment before the scan begins."""
+    place, places = 2, []
+    while data[place + 1] != 0xDA:
+        places.append(place)
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return [*places, place]
+
+
+GARBAGE = [b"\0", b"garbage", b"\xff\xff\xff", b"\xff\x00ab\xff\x01", b"\xff", b"\xff\xd0"]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
+def test_jpeg_with_garbage_between_its_markers_is_read_and_that_is_said(garbage):
+    whole = jpeg(exif=orientation(1))
+    for place in segments(whole)[1:]:
+        data = whole[:place] + garbage + whole[place:]
+        picture = decode(data)
+        np.testing.assert_array_equal(picture.array, decode(whole).array)
+        assert picture.notes == ("bytes between its markers skipped",)
+        assert inspect(data) == inspect(whole)
+
+
+def test_a_clean_jpeg_and_any_other_file_is_not_copied():
+    for data in (jpeg(), saved(ramp(), "PNG"), b"", b"\xff\xd8\xff", b"\xff\xd8\xff\xe0", jpeg()[:100]):
+        assert mending.without_garbage(data) is data
+
+
+def test_nothing_but_markers_ends():
+    for data in (b"\xff\xd8" + b"\xff" * 5000, b"\xff\xd8\xff\xe0\0\0" * 500, b"\xff\xd8\xff" + b"\0" * 5000):
+        with pytest.raises(DecodeError):
+            decode(data)
+
+
+def test_twelve_bit_and_lossless_jpeg_are_read():
+    deep = ramp().astype(np.uint16) << 4
+    twelve = decode(imagecodecs.jpeg_encode(deep, bitspersample=12, level=98))
+    assert twelve.notes == ("12 bits stretched to 16",)
+    assert np.abs(twelve.array.astype(int) - deep.astype(int) * 65535 // 4095).max() < 2000
+    np.testing.assert_array_equal(decode(imagecodecs.ljpeg_encode(ramp()[..., 0].copy())).array, ramp()[..., 0])
+
+
+def test_a_jpeg_with_a_second_picture_behind_it_is_its_first():
+    picture = decode(jpeg() + jpeg())
+    np.testing.assert_array_equal(picture.array, decode(jpeg()).array)
+
+
+# Truncated
+
+
+def noise(shape=(64, 64, 3)):
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
+def test_a_truncated_jpeg_is_kept_where_that_is_allowed(options, part):
+    whole = saved(noise(), "JPEG", quality=90, **options)
+    cut = whole[: int(len(whole) * part)]
+    with pytest.raises(DecodeError, match="truncated"):
+        decode(cut)
+    picture = decode(cut, limits=ALLOWED)
+    assert picture.notes == ("truncated: what is missing is grey",)
+    expected = decode(whole).array
+    assert picture.array.shape == expected.shape
+    if not options:
+        rows = max(0, 16 * int(4 * part - 0.6) - 1)  # chroma is smoothed across the border
+        np.testing.assert_array_equal(picture.array[:rows], expected[:rows])
+
+
+@pytest.mark.parametrize("interlaced", [0, 1])
+@pytest.mark.parametrize("shape", [(64, 64, 3), (40, 33), (64, 64, 4), (30, 21, 2)], ids=str)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_truncated_png_is_kept_where_that_is_allowed(shape, dtype, interlaced):
+    image = (noise(shape).astype(np.uint16) * 257).astype(dtype)
+    whole = encode(Picture(image, "png", 8), "png").data if not interlaced else interlaced_png(image)
+    cut = whole[: int(len(whole) * 0.6)]
+    with pytest.raises(DecodeError, match="truncated"):
+        decode(cut)
+    picture = decode(cut, limits=ALLOWED)
+    assert picture.notes == ("truncated: what is missing is black",)
+    assert (picture.array.shape, picture.array.dtype) == (image.shape, image.dtype)
+    if not interlaced:
+        rows = shape[0] // 2
+        np.testing.assert_array_equal(picture.array[:rows], image[:rows])
+        assert not picture.array[-5:].any()
+
+
+def interlaced_png(image):
+    """Adam7, every row with filter 0."""
+    height, width = image.shape[:2]
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[image.shape[2] if image.ndim == 3 else 1]
+    stored = image.astype(image.dtype.newbyteorder(">"))
+    rows = [
+        b"\0" + row.tobytes()
+        for left, top, across, down in mending.ADAM7
+        for row in stored[top::down, left::across]
+        if row.size
+    ]
+    header = struct.pack(">IIBBBBB", width, height, image.dtype.itemsize * 8, kind, 0, 0, 1)
+    body = zlib.compress(b"".join(rows))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        mending._chunk(*one) for one in ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
+    )
+
+
+def test_an_interlaced_png_is_read():
+    for shape in ((64, 64, 3), (1, 1), (5, 3, 4)):
+        image = noise(shape)
+        np.testing.assert_array_equal(decode(interlaced_png(image)).array, image)
+
+
+def test_the_truncated_sample_is_kept_upright_and_goes_through_a_recipe():
+    data = (SAMPLES / "odd" / "truncated.jpg").read_bytes()
+    processed = process(data, recipe_from_ops(["flip=horizontal"]), ALLOWED)
+    assert processed.notes == ("truncated: what is missing is grey",)
+    assert len(list(processed.outputs)) == 1
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "WEBP", "GIF"])
+def test_other_truncated_files_are_refused_even_then(kind):
+    whole = saved(noise(), kind)
+    with pytest.raises(DecodeError):
+        decode(whole[: len(whole) // 2], limits=ALLOWED)
+
+
+@pytest.mark.parametrize("data", [b"", jpeg()[:30], saved(ramp(), "PNG")[:20], b"hello"], ids=len)
+def test_a_file_without_its_header_is_refused_even_then(data):
+    with pytest.raises(DecodeError):
+        decode(data, limits=ALLOWED)
+
+
+def test_a_truncated_png_that_unpacks_to_more_than_its_header_says_is_refused():
+    body = zlib.compress(b"\0" * 200_000_000, 9)
+    header = struct.pack(">IIBBBBB", 10, 10, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + mending._chunk(b"IHDR", header) + mending._chunk(b"IDAT", body)
+    decoded = inspect(data)
+    tracemalloc.start()
+    try:
+        assert mending.completed(data[:-100], decoded) is None
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_megabytes_of_garbage_are_skipped_at_once():
+    whole = jpeg()
+    place = segments(whole)[1]
+    for garbage in (b"\xff" * 20_000_000, b"\xff\0" * 10_000_000):
+        picture = decode(whole[:place] + garbage + whole[place:])
+        np.testing.assert_array_equal(picture.array, decode(whole).array)
+
+
+def test_a_wrong_checksum_is_no_truncation():
+    data = bytearray(saved(noise(), "PNG"))
+    data[200] ^= 0xFF
+    with pytest.raises(DecodeError, match="checksum"):
+        decode(bytes(data), limits=ALLOWED)
+
+
+def test_what_is_allowed_for_one_thread_is_not_for_another():
+    whole = saved(noise(), "JPEG")
+    cut, refused = whole[: len(whole) // 2], []
+
+    def strict():
+        for _ in range(50):
+            try:
+                decode(cut)
+            except DecodeError:
+                refused.append(1)
+
+    thread = threading.Thread(target=strict)
+    thread.start()
+    for _ in range(50):
+        decode(cut, limits=ALLOWED)
+    thread.join()
+    assert len(refused) == 50
+
+
+# Frames
+
+
+def test_an_apng_is_its_first_frame_and_that_is_said():
+    frames = [Image.fromarray(np.roll(ramp(), 5 * k, axis=1)) for k in range(3)]
+    data = saved(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    picture = decode(data)
+    np.testing.assert_array_equal(picture.array, ramp())
+    assert picture.notes == ("first of 3 frames",)
+    assert inspect(encode(picture, "png").data).frames == 1
+
+
+def test_pages_of_different_sizes_do_not_disturb_the_first():
+    target = io.BytesIO()
+    with tifffile.TiffWriter(target) as file:
+        file.write(ramp(), photometric="rgb")
+        file.write(ramp(10, 10), photometric="rgb")
+    picture = decode(target.getvalue())
+    np.testing.assert_array_equal(picture.array, ramp())
+    assert picture.notes == ("first of 2 pages",)
+
+
+# Transparency
+
+
+def test_a_transparent_palette_becomes_a_jpeg_on_white():
+    image = Image.fromarray(ramp()).quantize(16)
+    image.info["transparency"] = image.getpixel((0, 0))
+    processed = process(saved(image, "PNG"), parse_recipe("variants: {a: []}\noutput: {format: jpeg}", "x"))
+    (output,) = processed.outputs
+    assert processed.notes == ("palette converted to RGBA",)
+    assert output.encoded.notes == ("alpha laid on white for jpeg",)
+    assert decode(output.encoded.data).array[0, 0].min() > 240
+
+
+def test_alpha_is_blurred_like_a_colour_but_kept_by_what_changes_colours():
+    image = np.dstack([ramp(), np.where(np.arange(48) < 24, 0, 255)[None].repeat(32, 0).astype(np.uint8)])
+    data = encode(Picture(image, "png", 8), "png").data
+    made = recipe_from_ops(["blur=sigma:3", "gamma=0.5", "sharpen=1", "equalize", "invert"])
+    files = {one.variant: decode(one.encoded.data).array for one in process(data, made).outputs}
+    assert len(np.unique(files.pop("blur-sigma-3")[..., 3])) > 5
+    for array in files.values():
+        np.testing.assert_array_equal(array[..., 3], image[..., 3])
+
+
+# Names that lie
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "expected"),
+    [("a.jpg", "PNG", "a.jpg.png"), ("a.png", "JPEG", "a.png.jpg"), ("a.gif", "WEBP", "a.gif.webp")],
+)
+def test_the_content_decides_what_a_file_is_and_the_result_gets_the_right_suffix(name, kind, expected):
+    picture = decode(saved(ramp(), kind))
+    assert picture.format == kind.lower()
+    assert output_name(name, picture.format, "same") == expected
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1", b"msf1", b"hevc"])
+def test_heic_is_refused_with_what_to_do(brand):
+    data = struct.pack(">I", 24) + b"ftyp" + brand + b"\0\0\0\0mif1heic" + b"\0" * 40
+    with pytest.raises(DecodeError, match="is a HEIC image, which batchimg does not read") as caught:
+        decode(data)
+    assert "JPEG or PNG" in caught.value.hint
+
+
+def test_avif_is_read_upright():
+    data = saved(ramp(), "AVIF", quality=100, subsampling="4:4:4", exif=orientation(6))
+    picture = decode(data)
+    assert largest_difference(picture.array, np.rot90(ramp(), -1)) <= 8
+
+
+# Colour profiles
+
+
+def wide_profile():
+    """Display P3's primaries with a gamma of 2.2."""
+    primaries = [0.68, 0.32, 1, 0.265, 0.69, 1, 0.15, 0.06, 1]
+    return bytes(imagecodecs.cms_profile("rgb", whitepoint=[0.3127, 0.329, 1.0], primaries=primaries, gamma=2.2))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_wide_profile_is_converted_to_srgb_where_that_is_wanted(channels, dtype):
+    image = np.full((4, 5, 4), 128, np.uint8)[..., :channels].copy()
+    image[..., :3] = (200, 30, 30)
+    white = 1 if dtype is np.float32 else np.iinfo(dtype).max
+    array = (image / 255 * white).astype(dtype)
+    data = encode(Picture(array, "tiff", 8, wide_profile()), "tiff").data
+    kept, converted = decode(data), decode(data, profile="srgb")
+    assert kept.icc_profile == wide_profile()
+    assert converted.icc_profile is None
+    assert converted.notes == ("colours converted to sRGB",)
+    assert converted.array.dtype == dtype
+    red, green, blue = converted.array[0, 0, :3].astype(float) / white * 255
+    assert red > 210
+    assert green < 5
+    assert blue < 30
+    np.testing.assert_array_equal(converted.array[..., 3:], array[..., 3:])
+
+
+def test_an_srgb_profile_changes_nothing_that_can_be_seen():
+    data = saved(ramp(), "PNG", icc_profile=bytes(imagecodecs.cms_profile("srgb")))
+    assert largest_difference(decode(data, profile="srgb").array, ramp()) <= 2
+
+
+@pytest.mark.parametrize("profile", [b"\0" * 16 + b"RGB " + b"\0" * 99, b"\0" * 16 + b"GRAY" + b"\0" * 99, b"x"])
+def test_a_profile_that_cannot_be_converted_is_kept_and_that_is_said(profile):
+    picture = decode(saved(ramp(), "PNG", icc_profile=profile), profile="srgb")
+    np.testing.assert_array_equal(picture.array, ramp())
+    assert picture.icc_profile == profile
+    assert picture.notes == ("ICC profile kept: it cannot be converted to sRGB",)
+
+
+def test_a_recipe_can_ask_for_srgb():
+    data = saved(ramp(), "PNG", icc_profile=wide_profile())
+    made = parse_recipe("colors: srgb\nvariants: {a: []}", "x")
+    processed = process(data, made)
+    (output,) = processed.outputs
+    assert processed.notes == ("colours converted to sRGB",)
+    assert decode(output.encoded.data).icc_profile is None
+
+
+# EXIF
+
+
+def orientation(value):
+    tags = Image.Exif()
+    tags[ExifTags.Base.Orientation] = value
+    return tags
+
+
+def full_exif():
+    tags = Image.Exif()
+    tags[ExifTags.Base.Make], tags[ExifTags.Base.Model] = "Canon\0", "Canon EOS R5"
+    tags[ExifTags.Base.Artist], tags[ExifTags.Base.Copyright] = "Jane Secret", "Jane Secret"
+    tags[ExifTags.Base.Software] = "Some\tEditor 1.0"
+    photo = tags.get_ifd(ExifTags.IFD.Exif)
+    photo[ExifTags.Base.ExposureTime], photo[ExifTags.Base.FNumber] = IFDRational(1, 200), 2.8
+    photo[ExifTags.Base.ISOSpeedRatings], photo[ExifTags.Base.FocalLength] = 400, 35.0
+    photo[ExifTags.Base.DateTimeOriginal], photo[ExifTags.Base.Flash] = "2026:01:02 03:04:05", 16
+    photo[ExifTags.Base.BodySerialNumber], photo[ExifTags.Base.CameraOwnerName] = "SN-123", "Jane Secret"
+    tags.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] = (48.0, 12.0, 30.0)
+    return tags
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_exif_tells_the_camera_and_no_person_or_place(kind):
+    measured = process(saved(ramp(), kind, exif=full_exif()), recipe_from_ops(["exif"])).measures["exif"]
+    assert measured["camera"] == "Canon EOS R5"
+    assert measured["iso"] == 400
+    assert measured["exposure_seconds"] == 0.005
+    assert measured["f_number"] == 2.8
+    assert measured["taken"] == "2026:01:02 03:04:05"
+    assert measured["flash"] == "no"
+    assert measured["software"] == "SomeEditor 1.0"
+    assert set(measured) <= {
+        "camera", "lens", "taken", "exposure_seconds", "f_number", "iso", "focal_length_mm", "flash", "software"
+    }  # fmt: skip
+    assert not re.search("Secret|SN-123|48", str(measured))
+
+
+def test_exif_of_a_tiff_tells_the_camera():
+    measured = process(saved(ramp(), "TIFF", exif=full_exif()), recipe_from_ops(["exif"])).measures["exif"]
+    assert measured == {"camera": "Canon EOS R5", "software": "SomeEditor 1.0"}
+
+
+@pytest.mark.parametrize("damage", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0", b"Exif\0\0garbage" * 9])
+def test_damaged_or_no_exif_measures_nothing(damage):
+    whole = jpeg()
+    broken = whole[:2] + b"\xff\xe1" + struct.pack(">H", len(damage) + 2) + damage + whole[2:]
+    for data in (broken, whole):
+        assert process(data, recipe_from_ops(["exif"])).measures["exif"] == {}
+
+
+# The table
+
+
+def test_every_decision_is_in_the_table():
+    kinds = [line[:38].strip() for line in (codec.__doc__ or "").splitlines() if re.match(r"\S.{37} \S", line)]
+    assert len(kinds) >= 20
+    words = " ".join(kinds).lower()
+    for word in KINDS:
+        assert word in words, word
