@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from batch_emulator.routes import ROUTES, Route
 
+BEGIN, END = "<!-- coverage: written by `make docs` -->", "<!-- end of coverage -->"
 LOCAL_MEANING = {
     "GET /pools/{poolId}/nodes/{nodeId}/remoteloginsettings": "there is no machine to log in to",
 }
@@ -24,3 +25,10 @@ def table() -> str:
     done = sum(route.operation is not None for route in ROUTES)
     head = ["| Method | Path | State |", "|---|---|---|"]
     return "\n".join([*head, *rows, "", f"{done} of {len(ROUTES)} operations."]) + "\n"
+
+
+def with_table(page: str) -> str:
+    """A Markdown page with the table between its two markers renewed."""
+    head, _, rest = page.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return f"{head}{BEGIN}\n{table()}{END}{tail}"

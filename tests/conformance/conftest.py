@@ -8,7 +8,6 @@ import base64
 import http.client
 import json
 import os
-import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from azure.core.pipeline.policies import SansIOHTTPPolicy
 
 from batch_emulator.account import Settings
 from batch_emulator.auth import sign, string_to_sign
+from batch_emulator.routes import find
 from batch_emulator.server import running_in_thread
 from batch_emulator.validation import schema
 from batch_emulator.wire import Request
@@ -34,30 +34,45 @@ from batch_emulator.wire import Request
 LIVE = os.environ.get("BATCHIMG_LIVE") == "1"
 DEADLINE = 20.0
 
-ENTITY = {
-    r"/pools": "BatchPool",
-    r"/pools/[^/]+/nodes": "BatchNode",
-    r"/jobs": "BatchJob",
-    r"/jobs/[^/]+/tasks": "BatchTask",
-    r"/jobschedules": "BatchJobSchedule",
-    r"/applications": "BatchApplication",
+POOL, NODE, JOB, TASK = (
+    "/pools/{poolId}",
+    "/pools/{poolId}/nodes/{nodeId}",
+    "/jobs/{jobId}",
+    "/jobs/{jobId}/tasks/{taskId}",
+)
+SCHEDULE = "/jobschedules/{jobScheduleId}"
+LISTED = {
+    "GET /applications": "BatchApplication",
+    "GET /poolusagemetrics": "BatchPoolUsageMetrics",
+    "GET /supportedimages": "BatchSupportedImage",
+    "GET /nodecounts": "BatchPoolNodeCounts",
+    "GET /pools": "BatchPool",
+    f"GET {POOL}/nodes": "BatchNode",
+    f"GET {NODE}/extensions": "BatchNodeVMExtension",
+    f"GET {NODE}/files": "BatchNodeFile",
+    "GET /jobs": "BatchJob",
+    f"GET {JOB}/jobpreparationandreleasetaskstatus": "BatchJobPreparationAndReleaseTaskStatus",
+    f"GET {JOB}/tasks": "BatchTask",
+    f"GET {TASK}/subtasksinfo": "BatchSubtask",
+    f"GET {TASK}/files": "BatchNodeFile",
+    f"POST {JOB}/addtaskcollection": "BatchTaskCreateResult",
+    "GET /jobschedules": "BatchJobSchedule",
+    f"GET {SCHEDULE}/jobs": "BatchJob",
 }
-LISTS = {
-    **ENTITY,
-    r"/supportedimages": "BatchSupportedImage",
-    r"/nodecounts": "BatchPoolNodeCounts",
-    r"/poolusagemetrics": "BatchPoolUsageMetrics",
-    r"/pools/[^/]+/nodes/[^/]+/extensions": "BatchNodeVMExtension",
-    r"/(jobs/[^/]+/tasks|pools/[^/]+/nodes)/[^/]+/files": "BatchNodeFile",
-    r"/jobs/[^/]+/addtaskcollection": "BatchTaskCreateResult",
-    r"/jobs/[^/]+/jobpreparationandreleasetaskstatus": "BatchJobPreparationAndReleaseTaskStatus",
-    r"/jobs/[^/]+/tasks/[^/]+/subtasksinfo": "BatchSubtask",
-    r"/jobschedules/[^/]+/jobs": "BatchJob",
+SHOWN = {
+    "GET /applications/{applicationId}": "BatchApplication",
+    f"GET {POOL}": "BatchPool",
+    f"POST {POOL}/evaluateautoscale": "AutoScaleRun",
+    f"GET {NODE}": "BatchNode",
+    f"GET {NODE}/remoteloginsettings": "BatchNodeRemoteLoginSettings",
+    f"POST {NODE}/uploadbatchservicelogs": "UploadBatchServiceLogsResult",
+    f"GET {NODE}/extensions/{{extensionName}}": "BatchNodeVMExtension",
+    f"GET {JOB}": "BatchJob",
+    f"GET {JOB}/taskcounts": "BatchTaskCountsResult",
+    f"GET {TASK}": "BatchTask",
+    f"GET {SCHEDULE}": "BatchJobSchedule",
 }
-SINGLE = {
-    **{f"{path}/[^/]+": model for path, model in ENTITY.items()},
-    r"/jobs/[^/]+/taskcounts": "BatchTaskCountsResult",
-}
+"""The model of every answer that has one; an answer in JSON that is in neither table is a failure."""
 
 
 def pytest_configure(config):
@@ -99,13 +114,16 @@ def check_shape(method: str, path: str, status: int, body: Any, *, selected: boo
         assert isinstance(body, dict), f"{method} {path} -> {status}: an error without a body"
         validate(without_metadata(body), "BatchError", selected=False)
         return
-    found = next((model for pattern, model in LISTS.items() if re.fullmatch(pattern, path)), None)
-    if found and isinstance(body, dict) and "value" in body:
+    route, _ = find(method, path)
+    name = f"{method} {route.template}"
+    if route.template.endswith("/files/{filePath}"):
+        return  # a file's content, which may be JSON too
+    if name in LISTED:
         for item in body["value"]:
-            validate(item, found, selected=selected)
-    single = next((model for pattern, model in SINGLE.items() if re.fullmatch(pattern, path)), None)
-    if single and method == "GET" and isinstance(body, dict):
-        validate(without_metadata(body), single, selected=selected)
+            validate(item, LISTED[name], selected=selected)
+    else:
+        assert name in SHOWN, f"{name} answers with JSON that no model describes"
+        validate(without_metadata(body), SHOWN[name], selected=selected)
 
 
 @cache
@@ -174,10 +192,13 @@ class Account:
             for name, value in fields.items():
                 connection.putheader(name, value)
             connection.endheaders(content)
-            answer = connection.getresponse()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            found = connection.getresponse()
+            answer = Answer(found.status, {k.lower(): v for k, v in found.getheaders()}, found.read())
         finally:
             connection.close()
+        if "json" in answer.headers.get("content-type", "") and method != "HEAD" and path != "/healthz":
+            check_shape(method, path, answer.status, answer.body, selected="%24select" in query)
+        return answer
 
 
 @dataclass
