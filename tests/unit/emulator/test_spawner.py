@@ -9,7 +9,6 @@ import pytest
 from batch_emulator.posix_spawn import Program
 from batch_emulator.spawner import NotSpawnedError, Spawned, Spawner
 
-
 GLIBC_OWN = 1 << 31 | 1 << 32
 """Signals 32 and 33, which glibc uses for its threads, and lets no program that it spawns have."""
 
