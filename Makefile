@@ -4,10 +4,10 @@ VENV := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check fmt docs pictures lock bench
+.PHONY: help setup demo test lint check fmt docs pictures lock bench bench-worker kernels
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup:  ## make .venv with everything that batchimg needs
 	@$(PYTHON) tools/setup.py
@@ -33,6 +33,12 @@ fmt: setup  ## format the code and mend what the linter can mend
 
 bench: setup  ## speed and memory, as a table
 	@$(VENV)/python benchmarks/run.py
+
+bench-worker: setup  ## the worker beside scikit-image, Pillow, OpenCV and pyvips; PHOTOS=DIR for your own photos
+	@$(VENV)/python benchmarks/worker.py $(if $(PHOTOS),--photos $(PHOTOS))
+
+kernels: setup  ## compile the worker's C kernels, after a change of them
+	@$(VENV)/python tools/native.py
 
 docs: setup  ## write the pages that come out of the code
 	@$(VENV)/python tools/docs.py

@@ -1,8 +1,12 @@
-"""Write the pages that come out of the code: settings, operations. With --check: fail where one is not up to date."""
+"""Write the pages that come out of the code: settings, operations, and the table of the emulator's page.
+
+With --check: fail where one is not up to date.
+"""
 
 import sys
 from pathlib import Path
 
+from batch_emulator import coverage
 from batchimg.settings import PREFIX, Settings
 from batchimg_worker.operations import catalogue
 
@@ -31,10 +35,15 @@ def settings_page() -> str:
     return "\n".join(lines)
 
 
+def emulator_page() -> str:
+    return coverage.with_table((ROOT / "docs" / "emulator.md").read_text())
+
+
 PAGES = {
     "docs/settings.md": settings_page,
     "docs/operations.md": catalogue.markdown,
     "docs/operations-catalogue.md": catalogue.catalogue,
+    "docs/emulator.md": emulator_page,
 }
 
 

@@ -24,7 +24,12 @@ def table() -> str:
     rows = [f"| {route.method} | `{route.template}` | {state(route)} |" for route in ROUTES]
     done = sum(route.operation is not None for route in ROUTES)
     head = ["| Method | Path | State |", "|---|---|---|"]
-    return "\n".join([*head, *rows, "", f"{done} of {len(ROUTES)} operations."]) + "\n"
+    return (
+        "\n".join(
+            [*head, *rows, "", f"{done} of {len(ROUTES)} operations. Faults are off unless `start --faults` is said."]
+        )
+        + "\n"
+    )
 
 
 def with_table(page: str) -> str:

@@ -34,12 +34,20 @@ if TYPE_CHECKING:
     from batchimg_worker.contract import RunSpec
 
 
+class Terminal(Console):
+    """A console whose reader may go away: `batchimg ops | head` is no failure."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the command end as it does for every other early end of its reader."""
+        raise BrokenPipeError
+
+
 class Screen:
     """One command's view of the terminal."""
 
     def __init__(self) -> None:
-        self.out = Console(highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty())
-        self.err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=not sys.stderr.isatty())
+        self.out = Terminal(highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+        self.err = Terminal(stderr=True, highlight=False, emoji=False, soft_wrap=not sys.stderr.isatty())
         self._progress: Progress | None = None
         self._bars: dict[str, TaskID] = {}
 
@@ -174,10 +182,10 @@ class Screen:
             for part in tables.operations_tables(name):
                 self.out.print(part)
 
-    def stack(self, stack: "StackStatus", as_json: bool) -> None:
+    def stack(self, stack: "StackStatus", as_json: bool, *, keys: bool = False) -> None:
         """The local stack."""
         if as_json:
-            self._json(tables.stack_values(stack))
+            self._json(tables.stack_values(stack, keys=keys))
         else:
             self.out.print(tables.stack_table(stack))
 

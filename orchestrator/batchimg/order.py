@@ -43,6 +43,10 @@ class Order:
         """Whether the dataset lies in blob storage already."""
         return is_url(self.dataset)
 
+    def scan_folder(self) -> Dataset | None:
+        """The images of a folder, None for a URL; wrong input is found before any service is asked."""
+        return None if self.is_url else scan(self.dataset)
+
     def plan_folder(self) -> Plan:
         """The plan of a folder: nothing is sent and no file is opened."""
         return self._plan(scan(self.dataset))
@@ -53,13 +57,13 @@ class Order:
         store = services.store if source.account_url is None else BlobStore(source.account_url)
         return self._plan(scan_blobs(self.dataset, source, store)), source
 
-    def place(self, services: Services, observer: Observer = nobody) -> Submitted:
-        """Upload what is missing and start the run, or go on with it."""
+    def place(self, services: Services, observer: Observer = nobody, found: Dataset | None = None) -> Submitted:
+        """Upload what is missing and start the run, or go on with it; ``found`` is a scan that was made before."""
         if self.is_url:
             plan, source = self.plan_blobs(services)
             _check(services)
         else:
-            found = scan(self.dataset)
+            found = found or scan(self.dataset)
             _check(services)
             sent, source = upload(found, services.store, services.settings.upload_threads, observer)
             plan = self._plan(sent)

@@ -9,7 +9,7 @@ from batchimg.events import Observer, Progressed, nobody
 from batchimg.parallel import in_parallel
 from batchimg.submit import ENDED
 from batchimg_worker.contract import RunSpec, parse, run_path
-from batchimg_worker.errors import StorageError
+from batchimg_worker.errors import ContractVersionError, StorageError
 from batchimg_worker.storage import Container
 
 READERS = 16
@@ -28,6 +28,8 @@ def all_runs(services: Services) -> list[RunSpec]:
     def read(name: str) -> RunSpec | None:
         try:
             return parse(RunSpec, services.runs.read(run_path(name)), run_path(name))
+        except ContractVersionError:  # another version's run: it is theirs to show
+            return None
         except StorageError as error:
             if error.code == "BlobNotFound":  # being deleted, or interrupted before it began
                 return None

@@ -43,7 +43,7 @@ class _Found:
         if reason is None:
             self.images.append((path, size))
         else:
-            shown = path.encode("utf-8", "backslashreplace").decode()
+            shown = "".join(one if one.isprintable() else repr(one)[1:-1] for one in path)
             self.rejected.append(Rejected(shown, size, "UnusableName", reason))
 
 
@@ -52,6 +52,8 @@ def scan(dataset: str) -> Dataset:
 
     Symbolic links are followed, each folder once. Raises InputError where there is nothing to find.
     """
+    if not dataset.strip():
+        raise InputError("--dataset is empty", "Give a folder of images, a glob in quotes, or a blob URL.")
     path = Path(dataset).expanduser()
     found = _Found()
     if path.is_dir():
@@ -88,6 +90,10 @@ def source_of(dataset: str, account_url: str) -> Source:
         raise InputError(
             f"{dataset} is not in Azure blob storage",
             "Give https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX.",
+        )
+    if local and not dataset.startswith(account_url.rstrip("/") + "/"):
+        raise InputError(
+            f"{dataset} is not in {account_url}", "A dataset on this machine lies in the storage account in use."
         )
     account, _, rest = parts.path.lstrip("/").partition("/") if local else ("", "", parts.path.lstrip("/"))
     container, _, prefix = unquote(rest).partition("/")
@@ -181,9 +187,9 @@ def _scan_glob(pattern: Path, found: _Found) -> Path:
     root = pattern
     while glob.has_magic(str(root)):
         root = root.parent
-    for match in glob.iglob(str(pattern), recursive=True):
-        path = Path(match)
-        if not path.is_file():
+    # Path.glob does not enter linked folders for `**`, so loops of links end.
+    for path in sorted(set(root.glob(pattern.relative_to(root).as_posix()))):
+        if path.name.startswith(".") or not path.is_file():
             continue
         if is_image_name(path.name):
             found.add(path.relative_to(root).as_posix(), path.stat().st_size)

@@ -128,7 +128,8 @@ def _failures(status: "RunStatus") -> Iterator[str]:
 def runs_table(specs: "list[RunSpec]") -> Table:
     """All runs for people."""
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("Run", "Started", "Dataset"):
+    table.add_column("Run", no_wrap=True, overflow="ignore", min_width=max(len(spec.run) for spec in specs))
+    for name in ("Started", "Dataset"):
         table.add_column(name, overflow="fold")
     for name in ("Images", "Bytes", "Chunks"):
         table.add_column(name, justify="right")
@@ -197,9 +198,12 @@ def operations_tables(name: str | None) -> Iterator[RenderableType]:
         yield Text(f"Built-in recipes: {', '.join(builtin_recipes())}")
 
 
-def stack_values(stack: "StackStatus") -> dict[str, Any]:
-    """The local stack for machines. The keys are in it: they are the user's own, for loopback alone."""
-    return asdict(stack) | {"running": stack.stack is not None}
+def stack_values(stack: "StackStatus", *, keys: bool = False) -> dict[str, Any]:
+    """The local stack for machines; its keys only where they are asked for."""
+    values = asdict(stack) | {"running": stack.stack is not None}
+    if values["stack"] is not None and not keys:
+        del values["stack"]["storage_key"], values["stack"]["batch_key"]
+    return values
 
 
 def stack_table(stack: "StackStatus") -> RenderableType:

@@ -11,8 +11,8 @@ from typing import Literal
 
 from batchimg.batch_values import FailedTask, Job, TaskCounts
 from batchimg.connect import Services
-from batchimg.errors import RunFailed, ServiceError
-from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, RunSpec, parse
+from batchimg.errors import RunFailed, ServiceError, UnknownRun
+from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, RunSpec, parse, run_path
 
 NO_JOB = "There is no job. If the submit was interrupted, type it again: it goes on where it was."
 PATIENCE_SECONDS = 60.0  # how long `follow` waits for a job to appear
@@ -105,6 +105,8 @@ def follow(services: Services, spec: RunSpec, seconds: float = 1.0) -> Iterator[
             return
         if now.state != "submitting":
             last_job = time.monotonic()
+        elif services.runs.stat(run_path(spec.run)) is None:
+            raise UnknownRun(f"run {spec.run} has been deleted")
         elif time.monotonic() - last_job > PATIENCE_SECONDS:
             raise RunFailed(f"run {spec.run} has no job to wait for", now.note or NO_JOB)
         time.sleep(seconds)

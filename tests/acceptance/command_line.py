@@ -55,7 +55,7 @@ class Command:
         return json.loads(self("status", run, "--json", expect=expect).stdout)
 
     def stack(self) -> dict:
-        return json.loads(self("local", "status", "--json").stdout)
+        return json.loads(self("local", "status", "--json", "--keys").stdout)
 
     def submit(self, dataset: Path, *arguments: object, expect: int = 0) -> dict:
         """Submit and wait; the run's last status."""

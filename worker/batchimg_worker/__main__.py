@@ -41,10 +41,12 @@ def _main(arguments: list[str]) -> int:
 
 def _run(run: str, chunk: int, stop: threading.Event) -> int:
     from batchimg_worker.errors import ContractError, ContractVersionError, StorageError
+    from batchimg_worker.memory import keep_freed_memory
     from batchimg_worker.node import this_node
     from batchimg_worker.task import Stopped, run_task
 
     log = logging.getLogger("batchimg_worker")
+    keep_freed_memory()
     try:
         run_task(this_node(), run, chunk, stop)
     except Stopped:

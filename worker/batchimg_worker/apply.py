@@ -16,6 +16,7 @@ from batchimg_worker.codec import (
     Encoded,
     Header,
     Picture,
+    check_size,
     decode,
     decode_bytes,
     encode,
@@ -218,6 +219,7 @@ def process(data: bytes, recipe: Recipe, limits: DecodeLimits | None = None) -> 
 
 def check_memory(header: Header, recipe: Recipe, limits: DecodeLimits) -> None:
     """Raise ImageTooLarge where the recipe would hold more than the limit at once."""
+    check_size(header, limits)
     needed = peak_bytes(header, recipe)
     if needed > limits.memory_bytes:
         raise ImageTooLarge(

@@ -50,6 +50,7 @@ __all__ = [
     "Encoded",
     "Header",
     "Picture",
+    "check_size",
     "decode",
     "decode_bytes",
     "encode",
@@ -116,7 +117,7 @@ def decode(
     """
     limits = limits or DecodeLimits()
     header = inspect(data)
-    _check(header, limits)
+    check_size(header, limits)
     clean = mending.without_garbage(data)
     pixels, notes = _read(clean, header, limits)
     if clean is not data:
@@ -165,7 +166,8 @@ def _in_srgb(array: Image, profile: bytes) -> tuple[Image, bytes | None, str]:
     return converted[0], None, converted[1]
 
 
-def _check(header: Header, limits: DecodeLimits) -> None:
+def check_size(header: Header, limits: DecodeLimits) -> None:
+    """Raise ImageTooLarge for an image beyond the limits, before anything of it is decoded."""
     size = f"{header.width}x{header.height} ({header.megapixels:,.1f} megapixels)"
     if header.megapixels > limits.max_megapixels:
         raise ImageTooLarge(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import imagecodecs
 import imageio.v3 as iio
 import numpy as np
+import simplejpeg
 import tifffile
 from PIL import Image as PillowImage
 
 from batchimg_worker.errors import DecodeError
-from batchimg_worker.header import BYTE_BITS, Header, photometric, png_chunks
+from batchimg_worker.header import BYTE_BITS, PNG_CHANNELS, Header, photometric, png_chunks
 from batchimg_worker.operations.arrays import Image
 
 SHORT_BITS = 16
@@ -51,7 +54,38 @@ def read(data: bytes, header: Header) -> Pixels:
         return Pixels(imagecodecs.png_decode(data), _profile(data))
     if header.format == "jpeg" and (header.bits != BYTE_BITS or header.mode == "lossless"):
         return _special_jpeg(data, header)
-    return _pillow(data)
+    return _fast(data, header) or _pillow(data)
+
+
+def _fast(data: bytes, header: Header) -> Pixels | None:
+    """Plain JPEG and PNG with faster libraries. None for all others, and where anything is odd: Pillow decides."""
+    decoder = None
+    if header.format == "jpeg":
+        decoder = _TURBO.get(header.mode)
+    elif header.format == "png" and _is_plain_png(data, header):
+        decoder = imagecodecs.png_decode
+    if decoder is None:
+        return None
+    try:
+        array = decoder(data)
+    except (ValueError, RuntimeError, MemoryError):
+        return None
+    array = array[..., 0] if array.ndim > 2 and array.shape[2] == 1 else array
+    channels = array.shape[2] if array.ndim > 2 else 1
+    fits = (*array.shape[:2], channels) == (header.height, header.width, header.channels) and array.dtype == np.uint8
+    return Pixels(array, _profile(data)) if fits else None
+
+
+def _is_plain_png(data: bytes, header: Header) -> bool:
+    """8 bits a channel as they are stored: no palette, no transparent colour, one frame."""
+    stored = header.mode in AS_STORED and PNG_CHANNELS.get(data[25]) == header.channels
+    return stored and data[24] == BYTE_BITS and header.frames == 1
+
+
+_TURBO: dict[str, Callable[[bytes], Image]] = {  # strict: what libjpeg only warns of is an error
+    "RGB": partial(simplejpeg.decode_jpeg, colorspace="RGB", strict=True),
+    "L": partial(simplejpeg.decode_jpeg, colorspace="GRAY", strict=True),
+}
 
 
 def _check_sums(data: bytes) -> None:

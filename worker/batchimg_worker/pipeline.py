@@ -6,6 +6,8 @@ What is in flight is bounded by bytes, not by the chunk. One bad image is a reco
 ends the task, and Batch tries it again.
 """
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import threading
@@ -14,8 +16,8 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from batchimg_worker.apply import EncodedVariant, Processed, process
 from batchimg_worker.budget import ByteBudget
 from batchimg_worker.contract import (
     ImageEntry,
@@ -29,6 +31,9 @@ from batchimg_worker.errors import ImageError, InputError, StorageError
 from batchimg_worker.memory import image_limits, queue_bytes
 from batchimg_worker.naming import result_name
 from batchimg_worker.storage import Container
+
+if TYPE_CHECKING:
+    from batchimg_worker.apply import EncodedVariant, Processed
 
 FETCHERS = 2
 WRITERS = 8
@@ -72,7 +77,6 @@ class Pipeline:
         self._spec, self._inputs, self._outputs, self._stop = spec, inputs, outputs, stop
         self._queue_bytes = queue_bytes(spec.limits)
         self._write_budget = ByteBudget(self._queue_bytes)
-        self._limits = image_limits(spec.limits)
 
     def run(self, entries: Iterator[ImageEntry]) -> Iterator[ImageResult]:
         """One record an image, as they are done. Raises StorageError where storage does not answer."""
@@ -123,8 +127,10 @@ class Pipeline:
         work = InWork(fetched.entry, fetched.seconds, problem=fetched.problem)
         if fetched.problem is not None:
             return work
+        from batchimg_worker.apply import process  # late: the first originals come while the image libraries load
+
         try:
-            work.processed = process(fetched.content, self._spec.recipe, self._limits)
+            work.processed = process(fetched.content, self._spec.recipe, image_limits(self._spec.limits))
             for variant in work.processed.outputs:
                 self._put(variant, work, writers)
         except ImageError as error:
@@ -134,6 +140,7 @@ class Pipeline:
         return work
 
     def _put(self, variant: EncodedVariant, work: InWork, writers: ThreadPoolExecutor) -> None:
+
         content, format_ = variant.encoded.data, variant.encoded.format
         md5 = hashlib.md5(content, usedforsecurity=False).digest()
         name = result_name(work.entry.path, variant.variant, format_, variant.output)

@@ -33,6 +33,7 @@ class _Loader(yaml.SafeLoader):
                 where = f"line {key.start_mark.line + 1}"
                 raise RecipeError(f"{where}: {key.value!r} is given twice", "Rename or remove one of them.")
             seen.add(key.value)
+            key.tag = "tag:yaml.org,2002:str"  # `yes` and `1` are names here, not truth and number
         return super().construct_mapping(node, deep)
 
 

@@ -16,6 +16,9 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(commands, name="local")
 
 
+KeysOption = Annotated[bool, typer.Option("--keys", help="With --json: the keys as well, for other tools.")]
+
+
 def up(context: typer.Context, json: JsonOption = False) -> None:
     """Start the local stack; it ends by itself after 30 idle minutes."""
     from batchimg.local.start import start
@@ -39,12 +42,12 @@ def down(
     )
 
 
-def status(json: JsonOption = False) -> None:
+def status(json: JsonOption = False, keys: KeysOption = False) -> None:
     """Show the local stack: endpoints, log files, sizes. Exit 3 if it is not running."""
     from batchimg.local.status import status as look
 
     drawn_on = screen()
     now = look()
-    drawn_on.stack(now, json)
+    drawn_on.stack(now, json, keys=keys)
     if now.stack is None:
         raise typer.Exit(3)

@@ -22,11 +22,18 @@ def download(
 ) -> None:
     """Fetch a run's pictures and its records, verified; what is there already is not fetched again."""
     from batchimg.download import download as fetch
+    from batchimg.watch import status as look
 
     drawn_on = screen()
     with run_of(context, drawn_on, run) as (connected, spec), drawn_on.progress():
         done = fetch(connected, spec, to, variant, drawn_on.observe)
+        now = look(connected, spec)
     drawn_on.downloaded(done)
+    if now.done + now.failed < now.images:
+        drawn_on.tell(
+            f"Run {spec.run} is {now.state}: {now.done + now.failed:,} of {now.images:,} images so far. "
+            "The same command fetches the rest later."
+        )
 
 
 def gallery(

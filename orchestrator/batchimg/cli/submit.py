@@ -9,7 +9,6 @@ from batchimg.cli.common import JsonOption, OpOption, RecipeOption, recipe_of, s
 if TYPE_CHECKING:
     from batchimg.connect import Services
     from batchimg.console import Screen
-    from batchimg.order import Order
     from batchimg_worker.contract import RunSpec
 
 
@@ -44,20 +43,16 @@ def submit(  # noqa: PLR0913 - a command's options
     if plan and not order.is_url:
         drawn_on.plan(order.plan_folder(), json)
         return
+    found = order.scan_folder()
     with connect(settings, drawn_on.observe, announce=True) as connected:
         if plan:
             drawn_on.plan(order.plan_blobs(connected)[0], json)
             return
-        _place(order, connected, drawn_on, (wait, json))
-
-
-def _place(order: "Order", connected: "Services", drawn_on: "Screen", flags: tuple[bool, bool]) -> None:
-    wait, json = flags
-    with drawn_on.progress():
-        submitted = order.place(connected, drawn_on.observe)
-    drawn_on.submitted(submitted, quiet=json and wait, json=json)
-    if wait:
-        _wait(connected, submitted.spec, drawn_on, json)
+        with drawn_on.progress():
+            submitted = order.place(connected, drawn_on.observe, found)
+        drawn_on.submitted(submitted, quiet=json and wait, json=json)
+        if wait:
+            _wait(connected, submitted.spec, drawn_on, json)
 
 
 def _wait(connected: "Services", spec: "RunSpec", drawn_on: "Screen", json: bool) -> None:

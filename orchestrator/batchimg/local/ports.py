@@ -27,7 +27,7 @@ class Ports:
         return (self.blob, self.queue, self.batch)
 
     def named(self) -> tuple[tuple[str, int], ...]:
-        """The same with their names, as in `--blob-port`."""
+        """The same with their names."""
         return (("blob", self.blob), ("queue", self.queue), ("batch", self.batch))
 
 
@@ -81,7 +81,7 @@ def check_wanted(wanted: Ports) -> None:
         if port in seen:
             raise LocalStackError(
                 f"The {seen[port]} port and the {name} port are both {port}.",
-                hint=f"Give --{name}-port another number.",
+                hint=f"Give BATCHIMG_LOCAL_{name.upper()}_PORT another number.",
             )
         seen[port] = name
         if not is_free(port):
@@ -94,11 +94,11 @@ def taken_error(name: str, port: int) -> LocalStackError:
     if who is None and port < 1024:
         return LocalStackError(
             f"The {name} port {port} cannot be opened.",
-            hint=f"Give --{name}-port a number from 1024 to 65535.",
+            hint=f"Give BATCHIMG_LOCAL_{name.upper()}_PORT a number from 1024 to 65535.",
         )
     return LocalStackError(
         f"The {name} port {port} is taken by {who or 'another process'}.",
-        hint=f"End that process, or give --{name}-port another number, or none to get a free port.",
+        hint=f"End that process, or set BATCHIMG_LOCAL_{name.upper()}_PORT to another port, or leave it out.",
     )
 
 
@@ -125,5 +125,5 @@ def _free_port(taken: set[int]) -> int:
             return port
     raise LocalStackError(
         f"No free port found on {HOST} from {_FIRST} to {_FIRST + _COUNT - 1}.",
-        hint="Choose ports with --blob-port, --queue-port and --batch-port.",
+        hint="Choose ports with BATCHIMG_LOCAL_BLOB_PORT, _QUEUE_PORT and _BATCH_PORT.",
     )

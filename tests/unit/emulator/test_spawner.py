@@ -49,7 +49,7 @@ def _is_inheritable(number):
 
 
 def test_it_inherits_no_files_and_no_ignored_signals(run):
-    _, text = run(Spawner(), "sh", "-c", "ls /proc/$$/fd | tr '\\n' ' '; grep SigIgn /proc/$$/status")
+    _, text = run(Spawner(), "sh", "-c", "ls /proc/$$/fd; grep SigIgn /proc/$$/status")
     files, ignored = text.split("SigIgn:")
     inherited = {number for number in files.split() if number not in "012" and not _is_inheritable(int(number))}
     assert inherited == set()
@@ -81,7 +81,7 @@ def test_each_lane_is_confined_in_threads_of_its_own_and_anew_when_it_is_stale(r
     confined, stale = [], threading.Event()
 
     def confine(lane):
-        confined.append((lane, threading.get_ident()))
+        confined.append((lane, threading.current_thread()))
         mark = stale.is_set()
         return lambda: mark == stale.is_set()
 

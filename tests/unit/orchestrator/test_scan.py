@@ -130,3 +130,25 @@ def test_a_url_that_no_identity_should_be_sent_to_is_refused_without_repeating_a
     with pytest.raises(InputError, match=why) as refused:
         source_of(url, ACCOUNT)
     assert "secret" not in refused.value.message
+
+
+def test_a_glob_ends_in_spite_of_loops_of_links_and_counts_each_image_once(tmp_path):
+    put(tmp_path, "a/x.png")
+    (tmp_path / "a/up").symlink_to(tmp_path)
+    (tmp_path / "a/up2").symlink_to(tmp_path)
+    assert scan(f"{tmp_path}/**/*.png").paths == ["a/x.png"]
+
+
+def test_an_empty_dataset_is_not_this_folder():
+    with pytest.raises(InputError, match="--dataset is empty"):
+        scan("")
+
+
+def test_a_url_of_another_account_on_this_machine_is_refused():
+    with pytest.raises(InputError, match="is not in http"):
+        source_of("http://127.0.0.1:9/other/inputs/x", "http://127.0.0.1:10000/devstoreaccount1")
+
+
+def test_a_name_with_escapes_is_shown_without_them(tmp_path):
+    put(tmp_path, "a.png", "red\x1b[31m.png")
+    assert [one.path for one in scan(str(tmp_path)).rejected] == ["red\\x1b[31m.png"]

@@ -215,3 +215,8 @@ def test_no_text_ends_in_anything_but_a_recipe_or_a_recipe_error(text):
         except RecipeError as error:
             hint = error.hint
         assert hint != ""
+
+
+def test_names_that_yaml_takes_for_truth_or_numbers_are_names():
+    recipe = parse_recipe("variants: {yes: [{rotate: 1}], on: [{rotate: 2}], 1: [{rotate: 3}]}", "test")
+    assert [variant.name for variant in recipe.variants] == ["yes", "on", "1"]

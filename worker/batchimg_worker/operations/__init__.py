@@ -4,6 +4,7 @@ Importing this package imports neither numpy nor scikit-image.
 """
 
 from batchimg_worker.operations import color, filters, framing, geometry, measures, noise, plugins, structure, tones
+from batchimg_worker.operations.acceleration import accelerate
 from batchimg_worker.operations.plugins import LoadedOperations, load_entry_points, load_operations_file
 from batchimg_worker.operations.registry import (
     MEASURES,
@@ -44,3 +45,5 @@ __all__ = [
     "structure",
     "tones",
 ]
+
+accelerate()

@@ -1,7 +1,6 @@
 """Kernels that look at one pixel at a time, or only move pixels."""
 
 import numpy as np
-from skimage.color import rgb2gray
 
 from batchimg_worker.operations.arrays import Image
 from batchimg_worker.operations.kernels import depth
@@ -26,6 +25,8 @@ def grayscale(image: Image) -> Image:
     """`skimage.color.rgb2gray` in strips; alpha is carried over, grey images are returned as they are."""
     if image.ndim == 2 or image.shape[2] < RGB:
         return image
+    from skimage.color import rgb2gray
+
     height, width, channels = image.shape
     alpha = channels - RGB
     grey = np.empty((height, width, 1 + alpha), image.dtype)

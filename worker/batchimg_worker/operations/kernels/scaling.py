@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import ndimage
 
 from batchimg_worker.operations.arrays import Image, Plane
 from batchimg_worker.operations.kernels import depth
@@ -45,6 +44,8 @@ class ResizeAxis:
 
     def apply(self, block: Plane, axis: int, outputs: tuple[int, int], first: int) -> Plane:
         """Smooth, then sample at the outputs' centres; borders are mirrored, as ``mode='reflect'`` of numpy.pad."""
+        from scipy import ndimage
+
         if self.sigma > 0:
             block = ndimage.gaussian_filter1d(block, self.sigma, axis=axis, mode="mirror", truncate=TRUNCATE)
         if self.order == 0:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from batchimg_worker.operations.arrays import Image, Plane
 from batchimg_worker.operations.kernels.tiles import separable
@@ -30,6 +29,8 @@ class GaussianAxis:
 
     def apply(self, block: Plane, axis: int, outputs: tuple[int, int], first: int) -> Plane:
         """Filter and drop the halo; a block ends early only where the image does."""
+        from scipy import ndimage
+
         smooth = ndimage.gaussian_filter1d(block, self.sigma, axis=axis, mode="nearest", truncate=TRUNCATE)
         kept = slice(outputs[0] - first, outputs[1] - first)
         return smooth[kept] if axis == 0 else smooth[:, kept]

@@ -6,8 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
-from skimage import transform
 
 from batchimg_worker.operations.arrays import Image
 from batchimg_worker.operations.kernels import depth
@@ -16,7 +14,7 @@ TILE = 512
 MARGIN = 3
 """Pixels around a tile's source that cubic interpolation looks at, and one for rounding."""
 
-skimage_transform: Any = transform  # scikit-image has no types
+Matrix = npt.NDArray[np.float64]
 
 NdimageMode = Literal["grid-constant", "nearest", "reflect", "mirror", "grid-wrap"]
 NDIMAGE_MODES: dict[str, NdimageMode] = {
@@ -40,22 +38,33 @@ class Placement:
 def rotation(height: int, width: int, angle: float, *, resize: bool) -> Placement:
     """The transform of `skimage.transform.rotate`, which has no public function for it."""
     centre = np.array((width, height)) / 2.0 - 0.5
-    turn = skimage_transform.SimilarityTransform(rotation=np.deg2rad(angle))
-    whole = (
-        skimage_transform.SimilarityTransform(translation=-centre)
-        + turn
-        + skimage_transform.SimilarityTransform(translation=centre)
-    )
+    turn = np.eye(3)
+    radians = np.deg2rad(angle)
+    turn[:2, :2] = (np.cos(radians), -np.sin(radians)), (np.sin(radians), np.cos(radians))
+    whole = _shift(centre) @ (turn @ _shift(-centre))
     size = (height, width)
     if resize:
-        corners = whole.inverse(np.array([[0, 0], [0, height - 1], [width - 1, height - 1], [width - 1, 0]]))
-        low, high = corners.min(axis=0), corners.max(axis=0)
+        corners = np.array([[0, 0, 1], [0, height - 1, 1], [width - 1, height - 1, 1], [width - 1, 0, 1]])
+        places = (corners @ np.linalg.inv(whole).T)[:, :2]
+        low, high = places.min(axis=0), places.max(axis=0)
         columns, rows = np.around(high - low + 1).astype(int)
         size = (int(rows), int(columns))
-        whole = skimage_transform.SimilarityTransform(translation=low) + whole
-    matrix = whole.params.copy()
-    matrix[2] = (0, 0, 1)
-    return Placement(matrix, size)
+        whole = whole @ _shift(low)
+    whole[2] = (0, 0, 1)
+    return Placement(whole, size)
+
+
+def _shift(by: Matrix) -> Matrix:
+    matrix = np.eye(3)
+    matrix[:2, 2] = by
+    return matrix
+
+
+def _skimage() -> Any:
+    """scikit-image has no types; it is imported late, because fast images never need it."""
+    from skimage import transform
+
+    return transform
 
 
 def warp(image: Image, placement: Placement, *, order: int, mode: str, cval: float) -> Image:
@@ -75,7 +84,9 @@ def warp(image: Image, placement: Placement, *, order: int, mode: str, cval: flo
 def _take_nearest(image: Image, placement: Placement, target: Image, mode: str, fill: float) -> None:
     """Exactly what skimage does for order 0: coordinates in float64, then scipy, with no float copy of the image."""
     fill = depth.level(fill, image.dtype)
-    mapping = skimage_transform.SimilarityTransform(matrix=placement.matrix)
+    from scipy import ndimage
+
+    mapping = _skimage().SimilarityTransform(matrix=placement.matrix)
     for rows, columns in _tiles(*target.shape[:2]):
         grid = np.mgrid[rows, columns].reshape(2, -1)[::-1].T
         shape = (rows.stop - rows.start, columns.stop - columns.start)
@@ -89,6 +100,7 @@ def _take_nearest(image: Image, placement: Placement, target: Image, mode: str, 
 def _interpolate(image: Image, placement: Placement, target: Image, how: tuple[int, str, float]) -> tuple[float, float]:
     """Fill ``target``, and return the range of values that skimage clips its result to."""
     order, mode, fill = how
+    skimage_warp = _skimage().warp
     low, high = depth.extremes(image)
     lowest, highest = np.inf, -np.inf
     for rows, columns in _tiles(*target.shape[:2]):
@@ -99,7 +111,7 @@ def _interpolate(image: Image, placement: Placement, target: Image, how: tuple[i
         shape = (rows.stop - rows.start, columns.stop - columns.start)
         for plane, result in zip(depth.planes(image), depth.planes(target), strict=True):
             region = _padded(plane, ys, xs, mode, fill)
-            values = skimage_transform.warp(
+            values = skimage_warp(
                 region, matrix, output_shape=shape, order=order, cval=fill, clip=False, preserve_range=True
             )
             lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
