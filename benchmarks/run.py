@@ -7,7 +7,6 @@ and disturbing scikit-image's own, or yours with --photos DIR). Times are of thi
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -40,14 +39,18 @@ class Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, help="a folder of your own large photos")
+    parser.add_argument("--make", nargs=2, metavar=("KIND", "DIR"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    if chosen.make:
+        {"tiny": make_tiny, "large": make_large}[chosen.make[0]](Path(chosen.make[1]))
+        return
     with tempfile.TemporaryDirectory(prefix="batchimg-bench-") as scratch:
         os.environ["BATCHIMG_HOME"] = str(Path(scratch) / "home")
         try:
             run("local", "up")
             rows = [
-                measure("1,000 of 64×64", make_tiny(Path(scratch) / "tiny")),
-                measure("large photos", chosen.photos or make_large(Path(scratch) / "large")),
+                measure("1,000 of 64×64", made("tiny", Path(scratch))),
+                measure("large photos", chosen.photos or made("large", Path(scratch))),
             ]
         finally:
             run("local", "down", "--delete")
@@ -57,13 +60,18 @@ def main() -> None:
 def measure(name: str, folder: Path) -> Row:
     """Submit a folder and wait: seconds from the command's start to its end, start of processes included."""
     before = time.perf_counter()
-    out = run("submit", "--dataset", str(folder), "--name", folder.name, "--wait", "--json")
-    seconds = time.perf_counter() - before
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    command = [str(BATCHIMG), "submit", "--dataset", str(folder), "--name", folder.name, "--wait", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        out = process.stdout.read() if process.stdout else ""
+        _, code, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(code)
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)}: exit code {process.returncode}")
+    seconds, peak = time.perf_counter() - before, usage.ru_maxrss / 1024
     status = json.loads(out.strip().splitlines()[-1])
     headers = result_headers(status["run"])
     files = [file for file in folder.rglob("*") if file.is_file()]
-    pixels = sum(np.prod(iio.improps(file).shape[:2]) for file in files)
+    pixels = sum(int(np.prod(iio.improps(file).shape[:2])) for file in files)
     worker = max(header["peak_memory_bytes"] for header in headers) / 2**20
     return Row(name, status["done"], float(pixels) / 1e6, seconds, peak, worker, len(headers))
 
@@ -83,6 +91,13 @@ def run(*arguments: str) -> str:
     if done.returncode != 0:
         sys.exit(f"batchimg {' '.join(arguments)}: exit code {done.returncode}")
     return done.stdout
+
+
+def made(kind: str, scratch: Path) -> Path:
+    """Make images in a process of their own: a child's peak memory begins with that of its parent."""
+    folder = scratch / kind
+    subprocess.run([sys.executable, __file__, "--make", kind, str(folder)], check=True)
+    return folder
 
 
 def make_tiny(folder: Path) -> Path:

@@ -53,7 +53,7 @@ def test_a_taken_wanted_port_is_reported_with_its_holder(taken):
     with pytest.raises(LocalStackError, match=f"queue port {taken} is taken by .*pid {os.getpid()}") as error:
         check_wanted(Ports(queue=taken))
 
-    assert "--queue-port" in error.value.hint
+    assert "BATCHIMG_LOCAL_QUEUE_PORT" in error.value.hint
 
 
 @pytest.mark.parametrize(("ports", "message"), [(Ports(blob=70000), "70000"), (Ports(blob=-1), "-1")])
