@@ -121,6 +121,8 @@ def _failures(status: "RunStatus") -> Iterator[str]:
     for task in status.failed_tasks[:5]:
         code = "" if task.exit_code is None else f" (exit code {task.exit_code})"
         yield f"chunk {task.id} failed{code}: batchimg logs {status.run} --chunk {task.id}"
+    if status.is_over and status.lost:
+        yield f"{count(status.lost, 'image')} not reached; type the same submit again: it does what is missing"
     if status.is_over and status.failed:
         yield f"{count(status.failed, 'image')} failed; the reasons: batchimg gallery {status.run}"
 
