@@ -8,7 +8,7 @@ from batchimg.batch import Batch
 from batchimg.errors import ServiceError
 from batchimg.events import Observer, Told, nobody
 from batchimg.settings import Settings
-from batchimg_worker.contract import OUTPUTS, RUNS
+from batchimg_worker.contract import OUTPUTS, RUNS, Source
 from batchimg_worker.storage import BlobStore, Container
 
 
@@ -20,6 +20,10 @@ class Services:
     store: BlobStore
     settings: Settings
     is_local: bool
+
+    def store_of(self, source: Source) -> BlobStore:
+        """The account in which originals lie: the run's own, or the one that the source names."""
+        return self.store if source.account_url is None else BlobStore(source.account_url)
 
     @property
     def runs(self) -> Container:

@@ -17,7 +17,7 @@ from batchimg.watch import ChunkTally, status, tallies
 from batchimg.words import size
 from batchimg_worker.contract import ImageResult, Measure, RunSpec, output_path, result_path
 from batchimg_worker.errors import ImageError, StorageError
-from batchimg_worker.storage import BlobStore, Container
+from batchimg_worker.storage import Container
 
 MOST_FAILURES = 500
 READERS = 4
@@ -44,7 +44,7 @@ def write_gallery(services: Services, spec: RunSpec, page: Path, limit: int = 40
 
     chunks = tallies(services, spec.run)
     chosen = _spread(services, spec, chunks, limit)
-    maker = _RowMaker(_originals(services, spec), services.outputs, spec)
+    maker = _RowMaker(services.store_of(spec.source).container(spec.source.container), services.outputs, spec)
     rows: dict[str, Row] = {}
     for row in in_parallel(maker.row, chosen, READERS):
         rows[row.path] = row
@@ -101,12 +101,6 @@ def _shown(container: Container, path: str) -> str:
             return ""
         raise
     return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
-
-
-def _originals(services: Services, spec: RunSpec) -> Container:
-    url = spec.source.account_url
-    store = services.store if url is None else BlobStore(url)
-    return store.container(spec.source.container)
 
 
 def _spread(services: Services, spec: RunSpec, chunks: list[ChunkTally], limit: int) -> list[ImageResult]:

@@ -14,7 +14,6 @@ from batchimg.upload import upload
 from batchimg_worker.contract import Limits, Source
 from batchimg_worker.naming import check_paths
 from batchimg_worker.recipe import Recipe
-from batchimg_worker.storage import BlobStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +53,7 @@ class Order:
     def plan_blobs(self, services: Services) -> tuple[Plan, Source]:
         """The plan of a dataset in blob storage: its container is listed."""
         source = source_of(self.dataset, services.store.endpoint)
-        store = services.store if source.account_url is None else BlobStore(source.account_url)
-        return self._plan(scan_blobs(self.dataset, source, store)), source
+        return self._plan(scan_blobs(self.dataset, source, services.store_of(source))), source
 
     def place(self, services: Services, observer: Observer = nobody, found: Dataset | None = None) -> Submitted:
         """Upload what is missing and start the run, or go on with it; ``found`` is a scan that was made before."""
