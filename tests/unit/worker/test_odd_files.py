@@ -6,6 +6,7 @@ import struct
 import threading
 import tracemalloc
 import zlib
+from functools import cache
 from pathlib import Path
 
 import imagecodecs
@@ -333,8 +334,9 @@ def test_avif_is_read_upright():
 # Colour profiles
 
 
+@cache
 def wide_profile():
-    """Display P3's primaries with a gamma of 2.2."""
+    """Display P3's primaries with a gamma of 2.2; made once, as it holds the second in which it was made."""
     primaries = [0.68, 0.32, 1, 0.265, 0.69, 1, 0.15, 0.06, 1]
     return bytes(imagecodecs.cms_profile("rgb", whitepoint=[0.3127, 0.329, 1.0], primaries=primaries, gamma=2.2))
 
