@@ -33,6 +33,14 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--applications", type=Path, metavar="DIR", help="packages: <application id>/<version>.zip")
     start.add_argument("--ready-file", type=Path, metavar="FILE", help="write endpoint and key here when ready")
     start.add_argument("--node-delay", type=float, default=0.1, help="seconds of each step of a node's start")
+    start.add_argument("--allocation-delay", type=float, metavar="SECONDS", help="from a resize to its first new node")
+    start.add_argument(
+        "--recovery-delay",
+        type=float,
+        default=2.0,
+        metavar="SECONDS",
+        help="until a node that was preempted or lost is replaced (default: %(default)s)",
+    )
     start.add_argument(
         "--time-scale", type=float, default=1.0, metavar="N", help="run the service's time N times as fast"
     )
@@ -103,15 +111,20 @@ def _storage_url(url: str | None) -> str | None:
 
 
 def _start(options: argparse.Namespace) -> int:
-    from batch_emulator import service
+    from batch_emulator import secrecy, service
     from batch_emulator.launcher import close_inherited_files
     from batch_emulator.server import Server, open_doors, write_ready_file
 
+    key = secrecy.take_variable(service.KEY_VARIABLE)
+    secrecy.close_to_others()
     close_inherited_files()
     settings = _settings(options)
     data_dir = options.data_dir or default_data_dir()
     doors = open_doors(_wishes(options))
-    emulator = service.in_memory(settings, adopt=True) if options.in_memory else service.on_disk(settings, data_dir)
+    if options.in_memory:
+        emulator = service.in_memory(settings, adopt=True, key=key)
+    else:
+        emulator = service.on_disk(settings, data_dir)
     place = f"${service.KEY_VARIABLE}" if options.in_memory else str(data_dir / "account.json")
     server = Server(emulator, doors, access_log=not options.quiet)
 
@@ -139,6 +152,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         account_name=options.account,
         node_environment=_node_environment(options.node_environment),
         node_delay=options.node_delay,
+        allocation_delay=options.allocation_delay,
+        recovery_delay=options.recovery_delay,
         time_scale=options.time_scale,
         dedicated_core_quota=options.dedicated_core_quota,
         low_priority_core_quota=options.spot_core_quota,

@@ -9,12 +9,14 @@ from typing import Literal
 
 from batch_emulator.background import Background, LoopBackground
 from batch_emulator.clock import Clock, Timer
+from batch_emulator.commands import Launcher, Process
 from batch_emulator.directories import NodeFolders, TaskFolder
-from batch_emulator.entities import Job, Node, Pool, SideCommand, Spec, Task, count_task
+from batch_emulator.entities import Job, Node, Pool, SideCommand, Spec, Task
 from batch_emulator.errors import BatchError
 from batch_emulator.journal import Journal
-from batch_emulator.launcher import Launcher, Process
+from batch_emulator.moves import count_task
 from batch_emulator.schedule import JobSchedule
+from batch_emulator.tally import Tally
 from batch_emulator.usage import Usage
 
 
@@ -70,6 +72,10 @@ class Run:
     waiting: set[str] = field(default_factory=set)
     """Nodes where the job's preparation task has not ended."""
     coordinating: set[SideCommand] = field(default_factory=set)
+    background: list[Process] = field(default_factory=list)
+    """Coordination commands that have ended; what they left in the background lives as long as the run."""
+    again: Callable[[], None] = lambda: None
+    """Start the command once more, in its place."""
     limit: Timer | None = None
 
     @property
@@ -104,6 +110,10 @@ class Account:
     usage: Usage = field(default_factory=Usage)
     next_sample: int | None = None
     """When the pools are measured next, in ticks; None while there are no pools."""
+    watching_lifetimes: bool = False
+    """Whether a look at the ages of running tasks is due."""
+    issue_token: Callable[[Task], str] | None = None
+    """Makes the tokens of tasks; None where no bearer tokens are taken."""
     task_completed: Callable[[Task], None] = _nothing
     task_requeued: Callable[[Task], None] = _nothing
     job_progress: Callable[[Job], None] = lambda _: None
@@ -167,9 +177,19 @@ class Account:
             return
         job.order[task.seq] = None
         count_task(task, -1)
+        self._keep_tally(task)
         self.journal.task_gone(task)
         if task.address is not None:
             self.folders.discard(self.folders.task(task.address.node_id, job.id, task.id).root)
+
+    def _keep_tally(self, task: Task) -> None:
+        """The statistics of a job hold what its deleted tasks have used."""
+        if task.tally is not None or task.state == "completed":
+            ends = Tally(succeeded=int(task.result == "success"), failed=int(task.result == "failure"))
+            task.job.tally.add(ends)
+            task.job.past.add(ends)
+            task.job.past.add(task.tally or Tally())
+            self.journal.job(task.job)
 
     def mark(self, task: Task) -> str:
         """How to find the process of a running task after a restart; '' if it has none."""

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batch_emulator.entities import Failure, Spec
-from batch_emulator.errors import BatchError
+from batch_emulator.errors import BatchError, property_error
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 MAX_UNPACKED = 8 << 30
 """Bytes that the files of one package may have together."""
 PREFIX = "AZ_BATCH_APP_PACKAGE_"
+MAX_REFERENCES = 10
+"""Packages that a pool, or a task, may refer to."""
 
 
 class PackageError(Exception):
@@ -74,12 +76,35 @@ def listed(folder: Path | None) -> dict[str, Sequence[str]]:
     return {name: versions for name in names if (versions := _versions(folder / name))}
 
 
+def default_version(folder: Path, versions: Sequence[str]) -> str:
+    """The version that a reference without one means: what <application>/default says, else the highest."""
+    try:
+        return (folder / "default").read_text("utf-8").strip()
+    except OSError:
+        return versions[-1]
+
+
+def check(folder: Path | None, references: Sequence[Spec], path: str) -> None:
+    """Refuse references that cannot be satisfied now, and too many of them."""
+    if len(references) > MAX_REFERENCES:
+        raise property_error(path, len(references), f"At most {MAX_REFERENCES} packages.")
+    for reference in references:
+        package(folder, reference)
+
+
+def check_of_task(folder: Path | None, references: Sequence[Spec], path: str) -> None:
+    """As `check`, but where there is no default version the task fails when it starts, as on Azure."""
+    named = {name.lower() for name in listed(folder)}
+    late = [one for one in references if "version" not in one and one["applicationId"].lower() in named]
+    check(folder, [one for one in references if one not in late], path)
+
+
 def package(folder: Path | None, reference: Spec) -> Package:
-    """What a reference means; without a version it is the highest. InvalidApplicationPackageReferences."""
+    """What a reference means; InvalidApplicationPackageReferences."""
     wanted, version = reference["applicationId"], reference.get("version")
     for name, versions in listed(folder).items():
         if name.lower() == wanted.lower() and folder is not None:
-            chosen = version or versions[-1]
+            chosen = version or default_version(folder / name, versions)
             if chosen in versions:
                 return Package(wanted, chosen, folder / name / f"{chosen}.zip", version is not None)
     raise BatchError(
@@ -131,3 +156,8 @@ def _check_entry(entry: zipfile.ZipInfo, target: Path, name: str) -> None:
         raise PackageError(name, f"the entry {entry.filename!r} leads out of the package")
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise PackageError(name, f"the entry {entry.filename!r} is a link")
+
+
+def variables(packages: Sequence[Package], root: Path) -> dict[str, str]:
+    """Where packages are, for the commands of a node."""
+    return {package.variable: str(package.folder(root)) for package in packages}

@@ -6,17 +6,17 @@ import asyncio
 import time
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from batch_emulator import log
+from batch_emulator import log, task_tokens
 from batch_emulator.account import Account
 from batch_emulator.durations import timestamp
 from batch_emulator.errors import BatchError, error_body
 from batch_emulator.oauth import AUDIENCE, Gate
 from batch_emulator.routes import Route, find
-from batch_emulator.versions import API_VERSIONS
+from batch_emulator.versions import API_VERSIONS, answer
 from batch_emulator.window.site import Window
 from batch_emulator.wire import JSON_TYPE, FileBody, Reply, Request, first_values, json_reply
 
@@ -30,6 +30,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 MAX_BODY = 1_048_576
 BLOCK = 1 << 18
 HEALTH = "/healthz"
+LONGEST_SECONDS = 30
+"""Of a request, and the default."""
 CHALLENGE = f'Bearer authorization_uri="https://login.microsoftonline.com/common", resource_id="{AUDIENCE}"'
 
 
@@ -76,17 +78,30 @@ class App:
     async def _answer(self, request: Request, receive: Receive) -> Reply:
         try:
             request = _with_body(request, await _read(receive))
-            self._front.gate.verify(request)
+            scope = self._front.gate.verify(request)
             route, path = find(request.method, request.raw_path)
             request = _with_parameters(request, path)
+            if scope is not None:
+                task_tokens.check(self._account, scope, request.path)
             if self._front.faults is None:
                 return self._operate(route, request)
-            return await self._operate_with_faults(self._front.faults, route, request)
+            return await self._in_time(self._operate_with_faults(self._front.faults, route, request), request)
         except BatchError as error:
             return self._refuse(error, request)
         except Exception:  # noqa: BLE001 - a bug must become a 500, not a cut connection
             traceback.print_exc()
             return self._refuse(BatchError("InternalError"), request)
+
+    async def _in_time(self, reply: Coroutine[None, None, Reply], request: Request) -> Reply:
+        """Only what faults make slow can take long. As on Azure, the request may have been applied all the same."""
+        seconds = _seconds(request)
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await reply
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise BatchError("OperationTimedOut", ("TimeoutInSeconds", str(seconds))) from None
 
     async def _operate_with_faults(self, faults: HttpFaults, route: Route, request: Request) -> Reply:
         trouble = faults.trouble(
@@ -111,6 +126,8 @@ class App:
         finally:
             self._account.journal.flush()
         reply.status = reply.status or route.status
+        if route.method == "GET" and isinstance(reply.body, bytes):
+            reply.body = answer(route.template, reply.body, request.version, request.names("$select"))
         return reply
 
     def _refuse(self, error: BatchError, request: Request) -> Reply:
@@ -142,8 +159,16 @@ def _check_query(route: Route, request: Request) -> None:
     for name in request.query:
         if name not in route.query:
             raise BatchError("UnsupportedQueryParameter", ("QueryParameterName", name))
+    _seconds(request)
+
+
+def _seconds(request: Request) -> int:
+    """How long the request may take: what it says, or the default for nothing, 0, and anything above it."""
     for name in ("timeOut", "timeout"):
-        request.whole(name, 0, 2**31 - 1)
+        asked = request.whole(name, 0, 2**31 - 1)
+        if asked:
+            return min(asked, LONGEST_SECONDS)
+    return LONGEST_SECONDS
 
 
 async def _read(receive: Receive) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 
 from batch_emulator import pool_life
@@ -13,7 +12,6 @@ from batch_emulator.ids import check_id
 from batch_emulator.operations import pools
 from batch_emulator.schedule import JobSchedule
 from batch_emulator.validation import body_check
-from batch_emulator.wire import Request
 
 AUTO_POOL = "autoPoolSpecification"
 MAX_PREFIX = 20
@@ -43,8 +41,7 @@ def _new_id(prefix: str) -> str:
 def create(account: Account, spec: Spec) -> str:
     """Make a pool and give its id; BatchError as when a client makes one."""
     pool_id = _new_id(spec.get("autoPoolIdPrefix", ""))
-    body = json.dumps(spec["pool"] | {"id": pool_id}).encode()
-    pools.create(account, Request("POST", "/pools", "", {}, body))
+    pools.make(account, body_check("BatchPoolCreateOptions")(spec["pool"] | {"id": pool_id}, ""))
     return pool_id
 
 

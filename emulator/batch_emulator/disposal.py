@@ -15,6 +15,9 @@ def dispose(account: Account, job: Job) -> None:
     job.waiting.clear()
     job.watches.clear()
     job.satisfied.clear()
+    for timer in job.retention_timers.values():
+        timer.cancel()
+    job.retained.clear()
     _free(account, job, order)
 
 

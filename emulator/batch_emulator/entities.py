@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from batch_emulator import states
 from batch_emulator.autoscale.samples import History
 from batch_emulator.clock import Timer
+from batch_emulator.commands import Process
 from batch_emulator.durations import UNLIMITED, duration_seconds
-from batch_emulator.launcher import Process
+from batch_emulator.tally import Tally
 
 Spec = dict[str, Any]
 """A checked JSON object of the request, as the wire writes it."""
@@ -111,6 +111,8 @@ class Task:
     deleted: bool = False
     traits: Traits | None = None
     subtasks: list[Subtask] | None = None
+    tally: Tally | None = None
+    """What its processes have used so far; None before the first has ended."""
 
 
 @dataclass(slots=True)
@@ -202,6 +204,13 @@ class Job:
     on_nodes: dict[str, JobOnNode] = field(default_factory=dict)
     preparing: dict[str, Preparing] = field(default_factory=dict)
     """Preparation tasks that run now, by node."""
+    retained: dict[str, deque[Task]] = field(default_factory=dict)
+    """Tasks that have ended, by the retention time of their files, in the order in which they did."""
+    retention_timers: dict[str, Timer] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+    """Of all its tasks, as far as their processes have ended."""
+    past: Tally = field(default_factory=Tally)
+    """Of those of its tasks that are deleted; a part of `tally`."""
     releasing: set[str] | None = None
     """Nodes whose release task is still to end; None before the job's end."""
 
@@ -232,6 +241,10 @@ class Node:
     start_process: Process | None = None
     side_commands: set[SideCommand] = field(default_factory=set)
     users: dict[str, NodeUser] = field(default_factory=dict)
+    packages: list[Spec] = field(default_factory=list)
+    """References to the packages that were unpacked when it booted: the pool may name others by now."""
+    wiped: int = 0
+    """When its files were deleted last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,50 +315,5 @@ class Pool:
     """Nodes, dedicated or not, that quotas do not allow although they are wanted."""
     resize_since: int = 0
     """Which resize a timer belongs to."""
-
-
-def move_pool(pool: Pool, target: str, now: int) -> None:
-    """Change the state of a pool."""
-    states.check("pool", pool.state, target)
-    pool.state, pool.state_since = target, now
-
-
-def move_allocation(pool: Pool, target: str, now: int) -> None:
-    """Change the allocation state of a pool."""
-    states.check("pool allocation", pool.allocation, target)
-    pool.allocation, pool.allocation_since = target, now
-
-
-def move_node(node: Node, target: str, now: int) -> None:
-    """Change the state of a node."""
-    states.check("node", node.state, target)
-    node.state, node.state_since = target, now
-
-
-def move_job(job: Job, target: str, now: int) -> None:
-    """Change the state of a job."""
-    states.check("job", job.state, target)
-    job.previous_state, job.previous_since = job.state, job.state_since
-    job.state, job.state_since = target, now
-
-
-def move_task(task: Task, target: str, now: int) -> None:
-    """Change the state of a task and keep its job's counts; its `result` must be right for `target`."""
-    states.check("task", task.state, target)
-    count_task(task, -1)
-    task.previous_state, task.previous_since = task.state, task.state_since
-    task.state, task.state_since = target, now
-    count_task(task, 1)
-
-
-def count_task(task: Task, step: int) -> None:
-    """Add a task to, or take it from, the counts of its job."""
-    group = _group(task)
-    for counts, amount in ((task.job.counts, step), (task.job.slot_counts, step * task.required_slots)):
-        setattr(counts, group, getattr(counts, group) + amount)
-
-
-def _group(task: Task) -> str:
-    if task.state == "completed":
-        return "failed" if task.failure else "succeeded"
-    return "active" if task.state == "active" else "running"
+    core_seconds: float = 0.0
+    """What its dedicated nodes have used that have left it."""

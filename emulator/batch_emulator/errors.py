@@ -32,7 +32,7 @@ ERRORS: dict[str, ErrorKind] = {
     "IOError": ErrorKind(403, "An I/O error occurred when accessing the specified resource."),
     "InternalError": ErrorKind(500, "Server encountered an internal error. Please try again after some time."),
     "InvalidApplicationPackageReferences": ErrorKind(
-        400, "One or more application package references could not be satisfied."
+        409, "One or more application package references could not be satisfied."
     ),
     "InvalidAuthenticationInfo": ErrorKind(
         401,
@@ -83,6 +83,7 @@ ERRORS: dict[str, ErrorKind] = {
     "OperationInvalidForCurrentState": ErrorKind(
         409, "The specified operation is not valid for the current state of the resource."
     ),
+    "OperationTimedOut": ErrorKind(500, "The operation could not be completed within the permitted time."),
     "OperationNotValidOnNode": ErrorKind(409, "The specified operation is not valid on the node."),
     "OutOfRangeQueryParameterValue": ErrorKind(
         400, "A query parameter specified in the request URI is outside the permissible range."

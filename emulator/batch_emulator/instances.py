@@ -8,7 +8,9 @@ from batch_emulator import environment
 from batch_emulator.account import Account, Run
 from batch_emulator.directories import TaskFolder
 from batch_emulator.entities import Failure, Node, Spec, Subtask, Task
+from batch_emulator.moves import count_used
 from batch_emulator.node_commands import NodeCommand, Plan
+from batch_emulator.tally import Tally
 
 Then = Callable[[int | None, Failure | None], None]
 PORT = 6000
@@ -40,6 +42,8 @@ def coordinate(account: Account, run: Run, then: Then) -> None:
 
     def ended(command: NodeCommand) -> None:
         run.coordinating.discard(command)
+        if command.process is not None:
+            run.background.append(command.process)
         _note(account, task, command)
         if command.progress.failure is not None:
             _stop(run)
@@ -49,7 +53,9 @@ def coordinate(account: Account, run: Run, then: Then) -> None:
 
     for number, node in enumerate(run.nodes):
         own = environment.task_variables(task.job, task.id) | variables(account, run, node)
-        plan = Plan(spec, folder(account, task, node.id, number), own, files_to=own["AZ_BATCH_TASK_SHARED_DIR"])
+        plan = Plan(
+            spec, folder(account, task, node.id, number), own, files_to=own["AZ_BATCH_TASK_SHARED_DIR"], lasting=True
+        )
         commands.append(NodeCommand(account, task.job, node, plan, ended))
     run.coordinating.update(commands)
     for command in commands:
@@ -82,6 +88,15 @@ def _note(account: Account, task: Task, command: NodeCommand) -> None:
             subtask.failure = command.progress.failure
             if subtask.failure is not None:
                 _finish(account, subtask)
+
+
+def end_background(run: Run) -> None:
+    """End what the coordination commands left in the background, and count what they used for their task."""
+    processes, run.background = run.background, []
+    for process in processes:
+        process.end_background()
+        used = process.used
+        count_used(run.task, Tally(used.user, used.kernel, 0.0, used.read, used.written))
 
 
 def complete(account: Account, task: Task) -> None:

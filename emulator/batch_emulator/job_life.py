@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
-from batch_emulator import auto_pools, disposal, failures, preparation, queues, runs
+from batch_emulator import auto_pools, disposal, endings, failures, preparation, queues, runs
 from batch_emulator.account import Account
 from batch_emulator.durations import UNLIMITED, duration_seconds
-from batch_emulator.entities import Job, Spec, Task, move_job
+from batch_emulator.entities import Job, Spec, Task
 from batch_emulator.errors import BatchError
+from batch_emulator.moves import move_job
+from batch_emulator.tally import Tally
 
 BLOCKED_STATES = {
     "deleting": "JobBeingDeleted",
@@ -73,7 +75,7 @@ def _act_on_end(account: Account, task: Task) -> None:
         if action == "terminate":
             terminate(account, job, "TaskFailed")
         elif action == "disable":
-            disable(account, job, runs.REQUEUE)
+            disable(account, job, endings.REQUEUE)
 
 
 def task_requeued(account: Account, task: Task) -> None:
@@ -161,12 +163,22 @@ def complete(account: Account, job: Job) -> None:
 def _forget(account: Account, job: Job) -> None:
     account.forget_job(job)
     account.journal.job_gone(job)
+    _keep_tally(account, job)
     auto_pools.job_ended(account, job)
     account.job_ended(job)
     pool = account.pools.get(job.pool_id.lower())
     for node in pool.nodes.values() if pool else ():
         account.folders.discard(account.folders.job(node.id, job.id))
     disposal.dispose(account, job)
+
+
+def _keep_tally(account: Account, job: Job) -> None:
+    """The statistics of a schedule hold those of its deleted jobs."""
+    schedule = account.schedules.get((job.schedule_id or "").lower())
+    if schedule is not None:
+        schedule.past.add(job.tally)
+        schedule.past.add(Tally(succeeded=job.counts.succeeded, failed=job.counts.failed))
+        account.journal.schedule(schedule)
 
 
 def _stop_all(account: Account, job: Job, ending: str) -> None:
@@ -188,7 +200,7 @@ def terminate(account: Account, job: Job, reason: str | None) -> None:
     job.terminate_reason = reason
     _change(account, job, "terminating")
     limit_time(account, job)
-    _stop_all(account, job, runs.TERMINATE)
+    _stop_all(account, job, endings.TERMINATE)
     preparation.stop_preparing(job)
     if job.state == "terminating":
         progress(account, job)
@@ -200,7 +212,7 @@ def delete(account: Account, job: Job) -> None:
         raise BatchError("JobBeingDeleted")
     _change(account, job, "deleting")
     limit_time(account, job)
-    _stop_all(account, job, runs.TERMINATE)
+    _stop_all(account, job, endings.TERMINATE)
     preparation.stop_preparing(job)
     if account.jobs.get(job.id.lower()) is job:
         progress(account, job)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from batch_emulator import auto_pools, job_life
 from batch_emulator.account import Account
 from batch_emulator.durations import UNLIMITED
-from batch_emulator.entities import Failure, Job, Spec, move_job
+from batch_emulator.entities import Failure, Job, Spec
 from batch_emulator.errors import BatchError
+from batch_emulator.moves import move_job
 from batch_emulator.operations import tasks
 from batch_emulator.schedule import JobSchedule
 

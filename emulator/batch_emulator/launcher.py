@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
-import shlex
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from batch_emulator.clock import Clock, Timer
+from batch_emulator.commands import GRACE_SECONDS, PROGRAM_NOT_FOUND, Command, Failed, LaunchError, Process
 from batch_emulator.leftovers import (
     TASK_MARK,
     become_subreaper,
@@ -24,92 +22,31 @@ from batch_emulator.leftovers import (
 )
 from batch_emulator.posix_spawn import Program
 from batch_emulator.spawner import Outcome, Spawned, Spawner
+from batch_emulator.tally import NOTHING, Used
 
-GRACE_SECONDS = 3.0
-"""From SIGTERM to SIGKILL when a task is ended from outside."""
 SWEEP_SECONDS = 0.01
 CLOSE_SECONDS = 2.0
 NOT_FOUND, NOT_STARTED = 127, 126
 """Exit codes, as a shell gives them, for callers that do not ask to be told of a failed start."""
-PROGRAM_NOT_FOUND = "CommandProgramNotFound"
 NODE_ROOT = "AZ_BATCH_NODE_ROOT_DIR"
-LAUNCH_FAILED = "CommandLaunchFailed"
-
-
-class LaunchError(Exception):
-    """The command could not be started; `code` is Azure's word for why."""
-
-    def __init__(self, reason: str, *, code: str = LAUNCH_FAILED) -> None:
-        super().__init__(reason)
-        self.code = code
-
-    @property
-    def not_found(self) -> bool:
-        """Whether the program does not exist."""
-        return self.code == PROGRAM_NOT_FOUND
-
-
-Failed = Callable[[LaunchError], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What to start: no shell is involved. The working directory is made."""
-
-    arguments: list[str]
-    cwd: str
-    environment: Mapping[str, str]
-    stdout: str
-    stderr: str
-
-
-def split_command(line: str) -> list[str]:
-    """The arguments of a command line, quoted as in a shell but with no shell involved; or LaunchError."""
-    try:
-        arguments = shlex.split(line)
-    except ValueError as error:
-        raise LaunchError(f"the command line cannot be split: {error}") from error
-    if not arguments:
-        raise LaunchError("the command line is empty")
-    return arguments
-
-
-class Process(Protocol):
-    """A started command."""
-
-    @property
-    def mark(self) -> str:
-        """Pid and start time: enough to find the group again after a restart, and nothing else."""
-
-    def stop(self, grace: float = GRACE_SECONDS) -> None:
-        """Ask the group to end, and kill it after `grace` seconds; 0 kills at once."""
-
-
-class Launcher(Protocol):
-    """Starts commands and tells when they have ended."""
-
-    def launch(self, command: Command, ended: Callable[[int], None], failed: Failed | None = None) -> Process:
-        """Start a command; `ended` gets its exit code later (128 + n for signal n).
-
-        If it cannot be started, either LaunchError is raised or `failed` is called later with it.
-        """
-
-    def close(self) -> None:
-        """Kill everything that still runs and wait for it."""
 
 
 class _GroupProcess:
     """A command that is being started, or runs; all of it happens on the event loop."""
 
-    def __init__(self, launcher: ProcessLauncher, mark_value: str) -> None:
+    def __init__(self, launcher: ProcessLauncher, mark_value: str, *, lasting: bool) -> None:
         self.mark_value = mark_value
         self.mark = ""
+        self.used = NOTHING
+        self.lasting = lasting
         self.spawned: Spawned | None = None
         self._launcher = launcher
         self._timer: Timer | None = None
         self._stop_with: float | None = None
+        self.is_stopped = False
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
+        self.is_stopped = True
         if self.spawned is None:
             self._stop_with = grace if self._stop_with is None else min(grace, self._stop_with)
         elif grace <= 0:
@@ -117,6 +54,18 @@ class _GroupProcess:
         elif self._timer is None:
             signal_group(self.spawned.pid, signal.SIGTERM)
             self._timer = self._launcher.clock.call_later(grace, lambda: self.stop(0))
+
+    def end_background(self) -> None:
+        self._launcher.end_held(self)
+
+    def wait_for_leader(self) -> int:
+        """The exit code of the leader, whose pid stays taken: that keeps the group's number from others."""
+        if self._timer is not None:
+            self._timer.cancel()
+        assert self.spawned is not None
+        found = os.waitid(os.P_PID, self.spawned.pid, os.WEXITED | os.WNOWAIT)
+        assert found is not None
+        return found.si_status if found.si_code == os.CLD_EXITED else 128 + found.si_status
 
     def begun(self, spawned: Spawned) -> None:
         self.spawned = spawned
@@ -131,7 +80,9 @@ class _GroupProcess:
         if self.spawned is None:
             return 0
         signal_group(self.spawned.pid, signal.SIGKILL)
-        code = os.waitstatus_to_exitcode(os.waitpid(self.spawned.pid, 0)[1])
+        _, status, usage = os.wait4(self.spawned.pid, 0)
+        self.used = Used(usage.ru_utime, usage.ru_stime, usage.ru_inblock, usage.ru_oublock)
+        code = os.waitstatus_to_exitcode(status)
         os.close(self.spawned.pidfd)
         return code if code >= 0 else 128 - code
 
@@ -148,6 +99,7 @@ class ProcessLauncher:
         self._spawner = spawner or Spawner()
         self._starting: set[_GroupProcess] = set()
         self._running: dict[int, _GroupProcess] = {}
+        self._held: set[_GroupProcess] = set()
         self._adopt = adopt and become_subreaper()
         self._told: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._woken = False
@@ -156,7 +108,7 @@ class ProcessLauncher:
 
     def launch(self, command: Command, ended: Callable[[int], None], failed: Failed | None = None) -> Process:
         """Start a command in its own session, with nothing inherited but what `command` says."""
-        process = _GroupProcess(self, command.environment.get(TASK_MARK, ""))
+        process = _GroupProcess(self, command.environment.get(TASK_MARK, ""), lasting=command.lasting)
         self._starting.add(process)
         loop = asyncio.get_running_loop()
         arguments = command.arguments
@@ -196,10 +148,24 @@ class ProcessLauncher:
     def _ended(self, pidfd: int, ended: Callable[[int], None]) -> None:
         asyncio.get_running_loop().remove_reader(pidfd)
         process = self._running.pop(pidfd)
+        if process.lasting and not process.is_stopped:
+            self._held.add(process)
+            ended(process.wait_for_leader())
+            return
+        code = self._reap(process)
+        ended(code)
+
+    def _reap(self, process: _GroupProcess) -> int:
         code = process.reap()
         if self._adopt:
             self._sweep_soon(process.mark_value)
-        ended(code)
+        return code
+
+    def end_held(self, process: _GroupProcess) -> None:
+        """End what a lasting command has left in the background."""
+        if process in self._held:
+            self._held.discard(process)
+            self._reap(process)
 
     def _sweep_soon(self, mark_value: str) -> None:
         if not self._sweeps:
@@ -214,8 +180,12 @@ class ProcessLauncher:
             self._sweep(marks, found, set(self._starting), tries)
 
     def _strangers(self) -> list[int]:
-        own = {process.spawned.pid for process in self._running.values() if process.spawned}
+        own = self._own()
         return [pid for pid in children() if pid not in own]
+
+    def _own(self) -> set[int]:
+        mine = (*self._running.values(), *self._held)
+        return {process.spawned.pid for process in mine if process.spawned}
 
     def _sweep(self, marks: set[str], found: list[int], unsure: set[_GroupProcess], tries: int) -> None:
         """Kill orphans with one of the marks; their children become ours in turn, so look again."""
@@ -223,7 +193,7 @@ class ProcessLauncher:
             again = partial(self._sweep, marks, found, unsure, tries)
             self.clock.call_later(SWEEP_SECONDS, again)
             return
-        own = {process.spawned.pid for process in self._running.values() if process.spawned}
+        own = self._own()
         killed = [kill_orphan(pid, mark) for pid in found if pid not in own for mark in marks]
         if any(killed) and tries:
             self._sweeps |= marks
@@ -234,13 +204,17 @@ class ProcessLauncher:
         self._closed = True
         self._wait_for_starting()
         loop = asyncio.get_running_loop()
-        marks = [process.mark_value for process in self._running.values()] if self._adopt else []
+        mine = (*self._running.values(), *self._held)
+        marks = [process.mark_value for process in mine] if self._adopt else []
         for process in self._running.values():
             process.stop(grace=0)
         for pidfd, process in self._running.items():
             loop.remove_reader(pidfd)
             process.reap()
+        for process in self._held:
+            process.reap()
         self._running.clear()
+        self._held.clear()
         for _ in range(3):
             for pid in children() if marks else ():
                 for mark in marks:

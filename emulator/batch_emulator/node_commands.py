@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from batch_emulator import environment, failures, resource_files, sources
+from batch_emulator import environment, failures, resource_files, sources, task_files
 from batch_emulator.account import Account
 from batch_emulator.clock import Timer
+from batch_emulator.commands import Command, LaunchError, Process, split_command
 from batch_emulator.directories import TaskFolder
 from batch_emulator.durations import UNLIMITED, duration_seconds
 from batch_emulator.entities import Failure, Job, Node, Spec, StartTaskProgress
-from batch_emulator.launcher import Command, LaunchError, Process, split_command
 
 
 def retry_pause(retries: int) -> float:
@@ -34,6 +34,8 @@ class Plan:
     max_wall_clock: str = UNLIMITED
     files_to: str | None = None
     """Where resource files go if not into the working directory."""
+    lasting: bool = False
+    """What it leaves in the background lives on, until who has its `process` ends it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +51,8 @@ class NodeCommand:
     stopped: bool = field(default=False, init=False)
     """It was ended from outside, not by itself or its time limit."""
     _timed_out: bool = field(default=False, init=False)
-    _process: Process | None = field(default=None, init=False)
+    process: Process | None = field(default=None, init=False)
+    """While it runs; of a lasting one also after it."""
     _busy: bool = field(default=False, init=False)
     _over: bool = field(default=False, init=False)
     _timer: Timer | None = field(default=None, init=False)
@@ -75,8 +78,8 @@ class NodeCommand:
     def stop(self) -> None:
         """End it from outside."""
         self.stopped = True
-        if self._process is not None:
-            self._process.stop()
+        if self.process is not None:
+            self.process.stop()
         elif not self._busy:
             self._end(None, failures.ENDED)
 
@@ -94,10 +97,13 @@ class NodeCommand:
         users = environment.settings(self.job.spec.get("commonEnvironmentSettings", ()))
         users |= environment.settings(spec.get("environmentSettings", ()))
         own = environment.node_variables(self.account, self.node, folder) | dict(self.plan.variables)
+        own |= task_files.variables(self.account, self.node, {})
         try:
             arguments = split_command(spec["commandLine"])
-            command = Command(arguments, folder.wd, environment.combine(own, users), folder.stdout, folder.stderr)
-            self._process = self.account.launcher.launch(command, self._exited, self._not_started)
+            command = Command(
+                arguments, folder.wd, environment.combine(own, users), folder.stdout, folder.stderr, self.plan.lasting
+            )
+            self.process = self.account.launcher.launch(command, self._exited, self._not_started)
         except LaunchError as error:
             self._end(None, failures.before_start(error.code, str(error)))
         except OSError as error:
@@ -106,7 +112,7 @@ class NodeCommand:
             self._limit()
 
     def _not_started(self, error: LaunchError) -> None:
-        self._process = None
+        self.process = None
         self._end(None, failures.ENDED if self.stopped else failures.before_start(error.code, str(error)))
 
     def _limit(self) -> None:
@@ -116,11 +122,12 @@ class NodeCommand:
 
     def _expire(self) -> None:
         self._timed_out = True
-        if self._process is not None:
-            self._process.stop()
+        if self.process is not None:
+            self.process.stop()
 
     def _exited(self, code: int) -> None:
-        self._process = None
+        if not self.plan.lasting:
+            self.process = None
         if self._timer is not None:
             self._timer.cancel()
         progress, limit = self.progress, self.plan.max_retries

@@ -8,8 +8,9 @@ from functools import partial
 from batch_emulator import node_start, quota, retention, runs
 from batch_emulator.account import Account
 from batch_emulator.clock import TICKS_PER_SECOND
-from batch_emulator.entities import Failure, Leaving, Node, NodeAddress, Pool, move_allocation, move_node
+from batch_emulator.entities import Leaving, Node, NodeAddress, Pool
 from batch_emulator.errors import BatchError
+from batch_emulator.moves import move_allocation, move_node
 
 SCHEDULABLE = ("idle", "running")
 _AT_WORK = (*SCHEDULABLE, "offline")
@@ -56,15 +57,6 @@ def create(account: Account, pool: Pool, *, dedicated: bool) -> Node:
     return node
 
 
-def resume(account: Account, node: Node) -> None:
-    """Go on with a node that was journaled."""
-    account.folders.make_node(node.id)
-    if node.state == "creating":
-        node_start.create(account, node)
-    elif node.state == "preempted":
-        _recover_later(account, node)
-
-
 def leave(account: Account, node: Node, option: str, then: str = "leave") -> None:
     """Take a node out of service as `option` says of its tasks; `then` leave, reboot, reimage or deallocate."""
     if node.leaving is not None and node.leaving.then == "leave":
@@ -73,7 +65,7 @@ def leave(account: Account, node: Node, option: str, then: str = "leave") -> Non
     if option in _AT_ONCE:
         if then == "leave":
             move_node(node, "leavingpool", account.now())
-        _stop_tasks(account, node, option)
+        stop_tasks(account, node, option)
     finish_leaving(account, node)
 
 
@@ -84,14 +76,15 @@ def stay(account: Account, node: Node) -> None:
         account.schedule(node.pool.id)
 
 
-def _stop_tasks(account: Account, node: Node, ending: str) -> None:
+def stop_tasks(account: Account, node: Node, ending: str) -> None:
+    """End all tasks of a node in one way."""
     for task in list(node.running):
         run = account.runs.get(task)
         if run is not None:
             runs.stop(account, run, ending)
 
 
-def _is_quiet(node: Node) -> bool:
+def is_quiet(node: Node) -> bool:
     """Let everything but tasks end that runs on a node; True when nothing runs there."""
     quiet = node_start.end_start_task(node)
     for command in list(node.side_commands):
@@ -104,7 +97,7 @@ def finish_leaving(account: Account, node: Node) -> None:
     leaving = node.leaving
     if leaving is None or node.running or not node_start.is_there(node) or _is_retained(account, node, leaving):
         return
-    if not _is_quiet(node) or node.leaving is not leaving or not node_start.is_there(node):
+    if not is_quiet(node) or node.leaving is not leaving or not node_start.is_there(node):
         return
     if leaving.then == "leave":
         _remove(account, node)
@@ -116,20 +109,22 @@ def finish_leaving(account: Account, node: Node) -> None:
     else:
         move_node(node, "rebooting" if leaving.then == "reboot" else "reimaging", account.now())
         if leaving.then == "reimage":
-            _wipe(account, node)
+            wipe(account, node)
         node_start.later(account, node, account.settings.node_delay, lambda: node_start.boot(account, node))
     account.journal.pool(node.pool)
 
 
-def _wipe(account: Account, node: Node) -> None:
+def wipe(account: Account, node: Node) -> None:
+    """Delete all that is on a node, and its users."""
     account.folders.discard(account.folders.node(node.id))
     account.folders.make_node(node.id)
     node.users.clear()
+    node.wiped = account.now()
 
 
 def _deallocated(account: Account, node: Node) -> None:
     move_node(node, "deallocated", account.now())
-    _wipe(account, node)
+    wipe(account, node)
     account.journal.pool(node.pool)
 
 
@@ -158,6 +153,8 @@ def _remove(account: Account, node: Node) -> None:
     if node.state != "leavingpool":
         move_node(node, "leavingpool", account.now())
     del node.pool.nodes[node.id]
+    if node.dedicated:
+        node.pool.core_seconds += quota.cores(node.pool.vm_size) * (account.now() - node.allocated) / TICKS_PER_SECOND
     account.folders.discard(account.folders.node(node.id))
     account.journal.node_gone(node)
     account.journal.pool(node.pool)
@@ -231,7 +228,7 @@ def disable_scheduling(account: Account, node: Node, option: str) -> None:
     require_state(node, _AT_WORK)
     node.scheduling = "disabled"
     if option in _AT_ONCE:
-        _stop_tasks(account, node, option)
+        stop_tasks(account, node, option)
     node_start.go_offline(account, node)
     account.journal.pool(node.pool)
 
@@ -245,60 +242,3 @@ def enable_scheduling(account: Account, node: Node) -> None:
         move_node(node, "idle", account.now())
     account.journal.pool(node.pool)
     account.schedule(node.pool.id)
-
-
-def preempt(account: Account, node: Node) -> None:
-    """Take a Spot node away; its tasks are requeued, and it comes back when there is room for it."""
-    if node.dedicated or node.state in ("preempted", "leavingpool", "deallocated"):
-        kind = "dedicated" if node.dedicated else "Spot"
-        raise BatchError("OperationNotValidOnNode", ("State", node.state), ("Reason", f"It is a {kind} node."))
-    _fail(account, node, "preempted")
-
-
-def lose(account: Account, node: Node) -> None:
-    """A node does not answer any more; its tasks are requeued, and after a while it is replaced."""
-    if node.state in ("preempted", "leavingpool", "deallocated", "unknown"):
-        raise BatchError("OperationNotValidOnNode", ("State", node.state))
-    _fail(account, node, "unknown")
-
-
-def make_unusable(
-    account: Account, node: Node, code: str = "DiskFull", message: str = "There is not enough disk space on the node"
-) -> None:
-    """A node cannot run tasks until it is rebooted, reimaged or removed; its tasks are requeued."""
-    if node.state in ("preempted", "leavingpool", "deallocated", "unusable"):
-        raise BatchError("OperationNotValidOnNode", ("State", node.state))
-    node.errors.append(Failure("", code, message))
-    _fail(account, node, "unusable")
-
-
-def _fail(account: Account, node: Node, state: str) -> None:
-    if node.leaving is not None and node.leaving.then == "leave":
-        node.leaving = None
-        leave(account, node, "requeue")
-        return
-    node.leaving = None
-    move_node(node, state, account.now())
-    account.journal.pool(node.pool)
-    if node.start_task_progress is not None and node.start_task_progress.ended is None:
-        node.start_task_progress = None
-    if state != "unusable":
-        _recover_later(account, node)
-    _is_quiet(node)
-    _stop_tasks(account, node, "requeue")
-    account.schedule(node.pool.id)
-
-
-def _recover_later(account: Account, node: Node) -> None:
-    node_start.later(account, node, account.settings.recovery_delay, lambda: _recover(account, node))
-
-
-def _recover(account: Account, node: Node) -> None:
-    """Another machine takes the node's place, if there is one and nothing of the old one is left."""
-    if not _is_quiet(node) or not quota.available(account, dedicated=node.dedicated):
-        _recover_later(account, node)
-        return
-    _wipe(account, node)
-    move_node(node, "creating", account.now())
-    account.journal.pool(node.pool)
-    node_start.create(account, node)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from batch_emulator import environment, failures, resource_files, sources
+from batch_emulator import environment, failures, resource_files, sources, task_files
 from batch_emulator.account import Account
-from batch_emulator.entities import Failure, Node, Spec, StartTaskProgress, move_node
-from batch_emulator.launcher import Command, LaunchError, split_command
+from batch_emulator.commands import Command, LaunchError, split_command
+from batch_emulator.entities import Failure, Node, Spec, StartTaskProgress
+from batch_emulator.moves import move_node
 from batch_emulator.node_commands import retry_pause
 
 
@@ -47,6 +48,34 @@ def boot(account: Account, node: Node) -> None:
 
 
 def _booted(account: Account, node: Node) -> None:
+    """The pool's packages come first: the start task may use them."""
+    node.packages = list(node.pool.spec.get(task_files.PACKAGES, ()))
+    if not node.packages:
+        _start_work(account, node)
+        return
+    work = task_files.installing(account, node, node.packages)
+    state, since = node.state, node.state_since
+
+    def installed(error: BaseException | None) -> None:
+        if not is_there(node) or (node.state, node.state_since) != (state, since):
+            account.slots_freed(node)
+        elif error is None:
+            _start_work(account, node)
+        else:
+            _without_packages(account, node, error)
+
+    account.background.run(work, installed)
+
+
+def _without_packages(account: Account, node: Node, error: BaseException) -> None:
+    message = "One or more application packages specified for the pool could not be installed on the node"
+    details = (("Reason", str(error)),)
+    node.errors.append(Failure("", "ApplicationPackageError", message, details))
+    move_node(node, "unusable", account.now())
+    account.journal.pool(node.pool)
+
+
+def _start_work(account: Account, node: Node) -> None:
     spec = node.start_task
     if spec is None:
         become_idle(account, node)
@@ -102,6 +131,7 @@ def _fetched(account: Account, node: Node, progress: StartTaskProgress, error: B
 def _launch(account: Account, node: Node, spec: Spec) -> None:
     folder = account.folders.start_task(node.id)
     own = environment.node_variables(account, node, folder)
+    own |= task_files.variables(account, node, {})
     users = environment.settings(spec.get("environmentSettings", ()))
     progress = node.start_task_progress
     assert progress is not None

@@ -36,10 +36,19 @@ def _signature(account_key: str, signed: str) -> bytes:
     return hmac.new(secret, signed.encode(), hashlib.sha256).digest()
 
 
-def issue(account_key: str, seconds: int = TOKEN_SECONDS) -> str:
-    """A token for the account of that key, good for `seconds`."""
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the token of a task gives access to: the job of the task, while the task runs."""
+
+    job_id: str
+    task_id: str
+
+
+def issue(account_key: str, seconds: int = TOKEN_SECONDS, scope: Scope | None = None) -> str:
+    """A token for the account of that key, or for a part of it, good for `seconds`."""
     now = int(time.time())
-    claims = {"aud": AUDIENCE, "iss": ISSUER, "iat": now, "nbf": now - 60, "exp": now + seconds}
+    part = {"scp": "job", "job": scope.job_id, "task": scope.task_id} if scope is not None else {}
+    claims = part | {"aud": AUDIENCE, "iss": ISSUER, "iat": now, "nbf": now - 60, "exp": now + seconds}
     signed = ".".join(_encode(json.dumps(part, separators=(",", ":")).encode()) for part in (_HEAD, claims))
     return f"{signed}.{_encode(_signature(account_key, signed))}"
 
@@ -55,8 +64,8 @@ class Tokens:
     account_key: str
     accept: Accept = "local"
 
-    def verify(self, token: str) -> None:
-        """Raise InvalidAuthenticationInfo unless the token may be used now."""
+    def verify(self, token: str) -> Scope | None:
+        """To what the token gives access, None for all; InvalidAuthenticationInfo unless it may be used now."""
         parts = token.split(".")
         try:
             head, claims = (json.loads(_decode(part)) for part in parts[:2])
@@ -65,11 +74,16 @@ class Tokens:
             raise _refuse("The bearer token is not a JWT.") from None
         if not isinstance(claims, dict) or not isinstance(head, dict):
             raise _refuse("The bearer token is not a JWT.")
-        if self.accept == "local":
+        if self.accept == "local" or claims.get("iss") == ISSUER:
             own = _signature(self.account_key, ".".join(parts[:2]))
             if head.get("alg") != "HS256" or not hmac.compare_digest(signature, own):
                 raise _refuse("The token was not issued by `batch-emulator token` for this account.")
         _check_claims(claims)
+        return (
+            Scope(str(claims.get("job")), str(claims.get("task")))
+            if claims.get("iss") == ISSUER and "job" in claims
+            else None
+        )
 
 
 def _check_claims(claims: Mapping[str, Any]) -> None:
@@ -91,16 +105,18 @@ class Gate:
     shared_key: SharedKey
     tokens: Tokens | None = None
 
-    def verify(self, request: Request) -> None:
-        """Raise AuthenticationFailed or InvalidAuthenticationInfo."""
+    def verify(self, request: Request) -> Scope | None:
+        """What the request may reach, None for all; AuthenticationFailed or InvalidAuthenticationInfo."""
+        scope = None
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             self.shared_key.verify(request)
         elif self.tokens is None:
             raise _refuse("Bearer needs TLS; start the emulator with --oauth, or use SharedKey.")
         else:
-            self.tokens.verify(token.strip())
+            scope = self.tokens.verify(token.strip())
         _check_digest(request)
+        return scope
 
 
 def _check_digest(request: Request) -> None:

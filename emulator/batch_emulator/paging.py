@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 from batch_emulator.account import Account
 from batch_emulator.errors import query_error
 from batch_emulator.filters import Property, parse_filter
+from batch_emulator.versions import has_field
 from batch_emulator.wire import Reply, Request, json_reply
 
 T = TypeVar("T")
@@ -25,20 +26,20 @@ def select_fields(fields: dict[str, Any], wanted: Select) -> dict[str, Any]:
 
 def selection(request: Request, model: str) -> Select:
     """$select, with unknown names refused."""
-    from batch_emulator.validation import schema
-
     wanted = request.names("$select")
     for name in sorted(wanted or ()):
-        if name not in schema()["$defs"][model]["properties"]:
+        if not has_field(model, name, request.version):
             raise query_error("$select", name, f"{model} has no such property.")
     return wanted
 
 
-def check_expand(request: Request) -> None:
-    """$expand can only be stats, which nothing here has yet."""
-    for name in request.names("$expand") or ():
+def wants_stats(request: Request) -> bool:
+    """Whether $expand asks for the statistics; it can ask for nothing else."""
+    names = request.names("$expand") or frozenset()
+    for name in names:
         if name != "stats":
             raise query_error("$expand", name, "Only stats can be expanded.")
+    return bool(names)
 
 
 class Page(list[dict[str, Any]]):

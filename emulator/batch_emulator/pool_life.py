@@ -5,8 +5,9 @@ from __future__ import annotations
 from batch_emulator import node_life, quota
 from batch_emulator.account import Account
 from batch_emulator.durations import duration_seconds
-from batch_emulator.entities import Failure, Node, Pool, move_allocation, move_pool
+from batch_emulator.entities import Failure, Node, Pool
 from batch_emulator.errors import BatchError, property_error
+from batch_emulator.moves import move_allocation, move_pool
 
 RETRY_SECONDS = 1.0
 """How soon to look again for nodes that were not to be had."""

@@ -88,7 +88,7 @@ def evaluate_only(account: Account, pool: Pool, formula: str) -> Spec:
 
 
 def resume(account: Account) -> None:
-    """Go on with the pools that were journaled; the samples of before are lost."""
+    """Go on with the pools that were journaled."""
     for pool in account.pools.values():
         if pool.auto_scale and pool.state == "active":
             _set_timer(account, pool)
@@ -149,7 +149,8 @@ def _sample(account: Account) -> None:
     for pool in account.pools.values():
         pool.history.add(Sample(due, _measure(account, pool)))
         core_hours = len(pool.nodes) * quota.cores(pool.vm_size) * periods * PERIOD_SECONDS / 3600
-        account.usage.add(pool.id, pool.vm_size, due, core_hours)
+        row = account.usage.add(pool.id, pool.vm_size, due, core_hours)
+        account.journal.measured(pool, row)
     account.next_sample = due + PERIOD * periods
     rest = account.next_sample - account.now()
     account.clock.call_later(max(0, rest) / TICKS_PER_SECOND, partial(_sample, account))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from batch_emulator import queues, runs
+from batch_emulator import endings, queues, runs
 from batch_emulator.account import Account, Run
 from batch_emulator.entities import Job, Node, Pool
 
@@ -42,7 +42,7 @@ def _preemptable(account: Account, pool: Pool) -> list[Run]:
 
 def _coming(account: Account, node: Node) -> int:
     """Slots that tasks which are being requeued will give back."""
-    return sum(runs.slots_on(task, node) for task in node.running if account.runs[task].ending == runs.REQUEUE)
+    return sum(endings.slots_on(task, node) for task in node.running if account.runs[task].ending == endings.REQUEUE)
 
 
 def _find_room(account: Account, job: Job, slots: int, rooms: dict[str, int], victims: list[Run]) -> bool:
@@ -61,6 +61,6 @@ def _find_room(account: Account, job: Job, slots: int, rooms: dict[str, int], vi
             rooms[node_id] = room - slots
             for run in giving:
                 victims.remove(run)
-                runs.stop(account, run, runs.REQUEUE)
+                runs.stop(account, run, endings.REQUEUE)
             return True
     return False

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-from batch_emulator import environment
+from batch_emulator import environment, retention
 from batch_emulator.account import Account
 from batch_emulator.directories import TaskFolder
 from batch_emulator.durations import UNLIMITED
-from batch_emulator.entities import Job, JobOnNode, Node, Preparing, Spec
+from batch_emulator.entities import Job, JobOnNode, Node, Preparing, Spec, StartTaskProgress
 from batch_emulator.node_commands import NodeCommand, Plan
 
 PREPARATION, RELEASE = "jobPreparationTask", "jobReleaseTask"
@@ -25,17 +24,17 @@ def folder(account: Account, job: Job, node_id: str, kind: str = PREPARATION) ->
     return account.folders.task(node_id, job.id, job.spec[kind]["id"])
 
 
-def is_barred(account: Account, job: Job, node: Node) -> bool:
+def is_barred(job: Job, node: Node) -> bool:
     """Whether the job's preparation failed on the node, so that no task of the job may run there."""
     entry = job.on_nodes.get(node.id)
     if entry is None or entry.preparation is None or entry.preparation.failure is None:
         return False
-    return bool(job.spec[PREPARATION]["waitForSuccess"]) and _folder_is_there(account, job, node)
+    return bool(job.spec[PREPARATION]["waitForSuccess"]) and _is_in_place(node, entry)
 
 
-def _folder_is_there(account: Account, job: Job, node: Node) -> bool:
+def _is_in_place(node: Node, entry: JobOnNode) -> bool:
     """False after the node was imaged again: then all that was done there is undone."""
-    return Path(folder(account, job, node.id).root).is_dir()
+    return node.wiped <= entry.booted
 
 
 def require(account: Account, job: Job, node: Node, then: Callable[[bool], None]) -> bool:
@@ -44,7 +43,7 @@ def require(account: Account, job: Job, node: Node, then: Callable[[bool], None]
     if spec is None:
         return True
     entry = job.on_nodes.get(node.id)
-    if entry is None or _must_run_again(account, job, node, entry):
+    if entry is None or _must_run_again(job, node, entry):
         entry = JobOnNode(node.address, node.booted)
         job.on_nodes[node.id] = entry
         _begin(account, job, node, spec)
@@ -56,11 +55,11 @@ def require(account: Account, job: Job, node: Node, then: Callable[[bool], None]
     return False
 
 
-def _must_run_again(account: Account, job: Job, node: Node, entry: JobOnNode) -> bool:
+def _must_run_again(job: Job, node: Node, entry: JobOnNode) -> bool:
     if node.id in job.preparing:
         return False
     done = entry.preparation
-    if done is None or done.ended is None or not _folder_is_there(account, job, node):
+    if done is None or done.ended is None or not _is_in_place(node, entry):
         return True
     return node.booted != entry.booted and bool(job.spec[PREPARATION]["rerunOnNodeRebootAfterSuccess"])
 
@@ -91,18 +90,40 @@ def _start(command: NodeCommand) -> None:
 
 
 def _prepared(command: NodeCommand) -> None:
-    job, node = command.job, command.node
+    job, node, account = command.job, command.node, command.account
     preparing = job.preparing.pop(node.id, None)
     if command.stopped:
         job.on_nodes.pop(node.id, None)
     else:
         job.on_nodes[node.id].preparation = command.progress
+        _retain(account, job, job.on_nodes[node.id])
     command.account.journal.job(job)
     success = command.progress.failure is None
     for then in preparing.waiting if preparing else ():
         then(success)
-    account = command.account
     account.clock.call_later(0, lambda: account.job_progress(job))
+
+
+def _retain(account: Account, job: Job, entry: JobOnNode) -> None:
+    """Let the files of what has ended on a node go in time."""
+    for kind, progress in ((PREPARATION, entry.preparation), (RELEASE, entry.release)):
+        if kind in job.spec:
+            text = job.spec[kind].get("retentionTime") or job.spec[kind]["constraints"]["retentionTime"]
+            place = folder(account, job, entry.address.node_id, kind)
+            current = partial(_is_current, account, job, entry, progress)
+            retention.expire_later(account, place, progress, text, current)
+
+
+def _is_current(account: Account, job: Job, entry: JobOnNode, progress: StartTaskProgress | None) -> bool:
+    """Whether it is the last that ran there, and its job has not been deleted meanwhile."""
+    known = account.jobs.get(job.id.lower()) is job and job.on_nodes.get(entry.address.node_id) is entry
+    return known and progress in (entry.preparation, entry.release)
+
+
+def resume_retention(account: Account, job: Job) -> None:
+    """After a restart: files of preparation and release tasks go when it is time."""
+    for entry in job.on_nodes.values():
+        _retain(account, job, entry)
 
 
 def stop_preparing(job: Job) -> None:
@@ -133,7 +154,7 @@ def resume_release(account: Account, job: Job) -> None:
     pool = account.pools.get(job.pool_id.lower())
     for node_id in sorted(job.releasing or ()):
         node = pool.nodes.get(node_id) if pool else None
-        usable = node is not None and node.state in (*REACHABLE, *COMING) and _folder_is_there(account, job, node)
+        usable = node is not None and node.state in (*REACHABLE, *COMING) and _is_in_place(node, job.on_nodes[node_id])
         if node is None or not usable:
             _forget(job, node_id)
         elif (
@@ -170,6 +191,7 @@ def _release(account: Account, job: Job, node: Node) -> None:
 def _released(command: NodeCommand) -> None:
     job, account = command.job, command.account
     job.on_nodes[command.node.id].release = command.progress
+    _retain(account, job, job.on_nodes[command.node.id])
     if not command.stopped or command.node.state == "leavingpool":
         _forget(job, command.node.id)
     account.journal.job(job)

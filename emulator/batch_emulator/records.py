@@ -1,11 +1,15 @@
-"""Entities to and from JSON records of the journal. Only what cannot be worked out again is kept."""
+"""Entities to and from JSON records of the journal. Only what cannot be worked out again is kept.
+
+What a record of an older build does not have gets its default.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, astuple, fields
 from typing import Any
 
+from batch_emulator.autoscale.samples import Sample
 from batch_emulator.entities import (
     Failure,
     Job,
@@ -20,17 +24,18 @@ from batch_emulator.entities import (
     TaskConstraints,
 )
 from batch_emulator.schedule import SCHEDULE_FIELDS, JobSchedule
+from batch_emulator.tally import Tally
 
 _POOL_SKIPS = {"nodes", "history", "scale_asked", "scale_timer", "resize_timer", "resize_since", "refused"}
 _JOB_FIELDS = (
     "id", "key", "pool_id", "spec", "created", "modified", "state_since", "priority", "max_parallel",
     "uses_dependencies", "on_all_complete", "on_failure", "max_wall_clock", "max_retries", "state",
     "previous_state", "previous_since", "started", "ended", "terminate_reason", "next_seq",
-    "allow_preemption", "schedule_id", "scheduling_error", "on_nodes",
+    "allow_preemption", "schedule_id", "scheduling_error", "on_nodes", "past",
 )  # fmt: skip
 _NODE_FIELDS = (
     "id", "ip", "dedicated", "allocated", "booted", "state_since", "scheduling", "state", "start_task",
-    "start_task_progress", "errors", "users",
+    "start_task_progress", "errors", "users", "packages", "wiped",
 )  # fmt: skip
 _LASTING = {"idle", "starttaskfailed", "unusable", "preempted", "deallocated", "offline"}
 _TASK_FIELDS = (
@@ -62,7 +67,7 @@ def load_pool(text: str) -> Pool:
     """A pool with its nodes; what ran on them has ended, and those that were on their way start again."""
     record = json.loads(text)
     nodes = record.pop("nodes")
-    errors = [_failure(value) for value in record.pop("resize_errors")]
+    errors = [_failure(value) for value in record.pop("resize_errors", [])]
     pool = Pool(**record)
     pool.resize_errors = [error for error in errors if error]
     for values in nodes:
@@ -72,9 +77,9 @@ def load_pool(text: str) -> Pool:
 
 
 def _load_node(pool: Pool, values: dict[str, Any]) -> Node:
-    progress = _progress(values.pop("start_task_progress"))
-    errors = [_failure(value) for value in values.pop("errors")]
-    users = {name: NodeUser(**user) for name, user in values.pop("users").items()}
+    progress = _progress(values.pop("start_task_progress", None))
+    errors = [_failure(value) for value in values.pop("errors", [])]
+    users = {name: NodeUser(**user) for name, user in values.pop("users", {}).items()}
     node = Node(pool=pool, address=NodeAddress(pool.id, values["id"]), free_slots=pool.slots_per_node, **values)
     node.state = _state_after_restart(node, progress)
     node.start_task_progress = progress
@@ -105,7 +110,10 @@ def load_job(text: str) -> Job:
     record = json.loads(text)
     error = _failure(record.pop("scheduling_error", None))
     on_nodes = {node_id: _job_on_node(value) for node_id, value in record.pop("on_nodes", {}).items()}
-    return Job(**record, scheduling_error=error, on_nodes=on_nodes)
+    past = Tally(**record.pop("past", {}))
+    job = Job(**record, scheduling_error=error, on_nodes=on_nodes, past=past)
+    job.tally.add(past)
+    return job
 
 
 def _job_on_node(value: Any) -> JobOnNode:
@@ -124,12 +132,14 @@ def _progress(value: Any) -> StartTaskProgress | None:
 
 def schedule_record(schedule: JobSchedule) -> str:
     """A job schedule; its jobs are kept as jobs."""
-    return json.dumps({name: getattr(schedule, name) for name in SCHEDULE_FIELDS})
+    return json.dumps({name: getattr(schedule, name) for name in SCHEDULE_FIELDS}, default=_plain)
 
 
 def load_schedule(text: str) -> JobSchedule:
     """A job schedule."""
-    return JobSchedule(**json.loads(text))
+    record = json.loads(text)
+    past = Tally(**record.pop("past", {}))
+    return JobSchedule(**record, past=past)
 
 
 def task_record(task: Task, mark: str) -> str:
@@ -145,8 +155,10 @@ def task_record(task: Task, mark: str) -> str:
         failure,
         mark,
     ]
-    if task.subtasks is not None:
-        whole.append([asdict(subtask) for subtask in task.subtasks])
+    if task.subtasks is not None or task.tally is not None:
+        whole.append([asdict(subtask) for subtask in task.subtasks] if task.subtasks is not None else None)
+    if task.tally is not None:
+        whole.append(astuple(task.tally))
     return json.dumps(whole)
 
 
@@ -165,7 +177,18 @@ def load_task(job: Job, seq: int, spec: bytes, text: str) -> tuple[Task, str]:
         constraints=TaskConstraints(*limits),
         address=NodeAddress(*address) if address else None,
         failure=_failure(failure),
-        subtasks=[_subtask(value) for value in rest[0]] if rest else None,
-        **dict(zip(_TASK_FIELDS, record, strict=True)),
+        subtasks=[_subtask(value) for value in rest[0]] if rest and rest[0] is not None else None,
+        tally=Tally(*rest[1]) if len(rest) > 1 else None,
+        **dict(zip(_TASK_FIELDS, record, strict=False)),
     )
     return task, mark
+
+
+def sample_record(sample: Sample) -> str:
+    """The values of a sample."""
+    return json.dumps(sample.values)
+
+
+def load_sample(ticks: int, text: str) -> Sample:
+    """A sample of that moment."""
+    return Sample(ticks, tuple(json.loads(text)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from batch_emulator import states
 from batch_emulator.clock import Timer
 from batch_emulator.entities import Spec
+from batch_emulator.tally import Tally
 
 
 @dataclass(slots=True, eq=False)
@@ -32,11 +33,13 @@ class JobSchedule:
     pool_id: str | None = None
     """The auto pool that its jobs share."""
     timer: Timer | None = None
+    past: Tally = field(default_factory=Tally)
+    """Of its jobs that are deleted."""
 
 
 SCHEDULE_FIELDS = (
     "id", "spec", "timing", "job_spec", "created", "modified", "state_since", "state", "previous_state",
-    "previous_since", "ended", "next_run", "last_run", "jobs_made", "recent_job", "pool_id",
+    "previous_since", "ended", "next_run", "last_run", "jobs_made", "recent_job", "pool_id", "past",
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 
-from batch_emulator import preemption, preparation, queues, runs
+from batch_emulator import lifetime, preemption, preparation, queues, runs
 from batch_emulator.account import Account
 from batch_emulator.entities import Job, Node, Pool, Task
 from batch_emulator.node_life import SCHEDULABLE
@@ -46,6 +46,7 @@ class Scheduler:
         nodes = [node for node in pool.nodes.values() if is_free(node)]
         for count, (task, chosen) in enumerate(self._placements(pool, nodes), 1):
             runs.start(self._account, task, chosen)
+            lifetime.keep_watching(self._account)
             if count == STARTS_A_TURN:
                 self.request(pool.id)
                 return
@@ -55,7 +56,7 @@ class Scheduler:
         for job in self._jobs(pool):
             allowed = nodes
             if "jobPreparationTask" in job.spec:
-                allowed = [node for node in nodes if not preparation.is_barred(self._account, job, node)]
+                allowed = [node for node in nodes if not preparation.is_barred(job, node)]
             held = yield from self._special(job, pool, allowed)
             if not held:
                 yield from self._ordinary(job, pool, allowed)
@@ -63,6 +64,8 @@ class Scheduler:
     def _special(self, job: Job, pool: Pool, nodes: list[Node]) -> Generator[Placement, None, bool]:
         """Tasks that want whole nodes; True if the job's first task waits for one and all others wait for it."""
         for task in queues.specials(job):
+            if lifetime.is_over(task, self._account.now()):
+                continue
             if job.state != "active" or not has_room(job):
                 return True
             chosen = places(task, pool, nodes)
@@ -74,14 +77,14 @@ class Scheduler:
                 return True
         return False
 
-    @staticmethod
-    def _ordinary(job: Job, pool: Pool, nodes: list[Node]) -> Iterator[Placement]:
+    def _ordinary(self, job: Job, pool: Pool, nodes: list[Node]) -> Iterator[Placement]:
         while job.state == "active" and has_room(job):
             largest = max((node.free_slots for node in nodes if is_free(node)), default=0)
             task = queues.pop(job, largest) if largest else None
             if task is None:
                 return
-            yield task, [choose(pool.fill, nodes, task)]
+            if not lifetime.is_over(task, self._account.now()):
+                yield task, [choose(pool.fill, nodes, task)]
 
     def _jobs(self, pool: Pool) -> list[Job]:
         jobs = self._account.jobs_by_pool.get(pool.id.lower(), {}).values()

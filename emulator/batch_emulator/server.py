@@ -23,7 +23,7 @@ import uvicorn
 from batch_emulator.account import Settings
 from batch_emulator.asgi import App, Front
 from batch_emulator.auth import SharedKey
-from batch_emulator.oauth import Accept, Gate, Tokens
+from batch_emulator.oauth import Accept, Gate, Scope, Tokens, issue
 from batch_emulator.resource_files import is_loopback
 from batch_emulator.service import Emulator, in_memory, write_private
 from batch_emulator.window.site import Window
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from batch_emulator.faults.server import FaultsApp
 
 STOP_SECONDS = 3
+TASK_TOKEN_SECONDS = 180 * 86_400
+"""As long as a task can live; its token is of no use after its end."""
 
 
 class ListenError(Exception):
@@ -160,6 +162,8 @@ class Server:
         account.url = endpoint(self.doors.bound, "https" if self.certificate else "http")
         self.window = Window(account)
         tokens = Tokens(credentials.key, self.doors.accept) if self.doors.accept else None
+        if tokens:
+            account.issue_token = lambda task: issue(credentials.key, TASK_TOKEN_SECONDS, Scope(task.job.id, task.id))
         gate = Gate(SharedKey(credentials.account, credentials.key), tokens)
         self._faults_server: _Uvicorn | None = None
         http_faults = self._open_faults() if self.doors.faults else None

@@ -15,19 +15,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batch_emulator import job_life, landlock, log, node_life, pool_scaling, queues, runs, schedule_life, traits
+from batch_emulator import job_life, landlock, log, node_life, schedule_life
 from batch_emulator.account import Account, Settings
 from batch_emulator.clock import Clock, RealClock
+from batch_emulator.commands import Launcher
 from batch_emulator.directories import NodeFolders, remove
-from batch_emulator.entities import Job, Task, count_task
 from batch_emulator.ids import check_id
-from batch_emulator.journal import Journal, NoJournal, SqliteJournal
-from batch_emulator.launcher import Launcher, ProcessLauncher
-from batch_emulator.leftovers import kill_leftovers, kill_marked
-from batch_emulator.operations.tasks import watch_dependencies
-from batch_emulator.records import load_job, load_pool, load_schedule, load_task
+from batch_emulator.journal import Journal
+from batch_emulator.launcher import ProcessLauncher
+from batch_emulator.restore import restore
 from batch_emulator.scheduler import Scheduler
 from batch_emulator.spawner import Spawner
+from batch_emulator.sqlite_journal import SqliteJournal
 
 FLUSH_SECONDS = 0.02
 IDLE_SECONDS = 0.25
@@ -50,7 +49,7 @@ def build_account(
     settings: Settings, root: Path, clock: Clock, launcher: Launcher, journal: Journal | None = None
 ) -> Account:
     """An account whose parts know each other. `root` is the data directory."""
-    account = Account(settings, clock, launcher, journal or NoJournal(), NodeFolders(root))
+    account = Account(settings, clock, launcher, journal or Journal(), NodeFolders(root))
     scheduler = Scheduler(account)
     account.schedule = scheduler.request
     account.slots_freed = lambda node: node_life.slots_freed(account, node)
@@ -156,14 +155,15 @@ def _spawner(settings: Settings, root: Path) -> Spawner:
     return Spawner(landlock.Confinement(away).enter)
 
 
-def in_memory(settings: Settings, clock: Clock | None = None, *, adopt: bool = False) -> Emulator:
+def in_memory(
+    settings: Settings, clock: Clock | None = None, *, adopt: bool = False, key: str | None = None
+) -> Emulator:
     """An emulator that forgets everything when it ends; its files are in a temporary directory."""
     temporary = Path(tempfile.mkdtemp(prefix="batch-emulator-"))
-    key = os.environ.get(KEY_VARIABLE) or random_key()
     clock = clock or RealClock(settings.time_scale)
     spawner = _spawner(settings, temporary)
     account = build_account(settings, temporary, clock, ProcessLauncher(RealClock(), adopt=adopt, spawner=spawner))
-    return Emulator(account, Credentials(settings.account_name, key), temporary)
+    return Emulator(account, Credentials(settings.account_name, key or random_key()), temporary)
 
 
 def on_disk(settings: Settings, root: Path) -> Emulator:
@@ -177,7 +177,7 @@ def on_disk(settings: Settings, root: Path) -> Emulator:
     account = build_account(settings, root, clock, ProcessLauncher(RealClock(), adopt=True, spawner=spawner))
     journal = SqliteJournal(root / "journal.sqlite", account.mark)
     account.journal = journal
-    return Emulator(account, credentials, restore=lambda: _restore(account, journal), lock=lock)
+    return Emulator(account, credentials, restore=lambda: restore(account, journal), lock=lock)
 
 
 def _lock(root: Path) -> int:
@@ -189,84 +189,3 @@ def _lock(root: Path) -> int:
         os.close(lock)
         raise ValueError(f"another emulator uses {root}: stop it, or use another --data-dir") from error
     return lock
-
-
-def _restore(account: Account, journal: SqliteJournal) -> None:
-    marks: list[str] = []
-    totals = journal.stored_totals()
-    for record in journal.stored_pools():
-        pool = load_pool(record)
-        account.pools[pool.id.lower()] = pool
-        account.clock.not_before(max(pool.modified, pool.allocation_since))
-        for node in pool.nodes.values():
-            account.folders.make_node(node.id)
-            node.total_run, node.total_succeeded = totals.get(node.id, (0, 0))
-            account.clock.not_before(node.state_since)
-            account.next_node += 1
-    for record in journal.stored_jobs():
-        job = load_job(record)
-        account.add_job(job)
-        account.next_job_key = job.key + 1
-        account.clock.not_before(max(job.modified, job.state_since))
-        marks += _restore_tasks(account, journal, job)
-    for record in journal.stored_schedules():
-        schedule = load_schedule(record)
-        account.schedules[schedule.id.lower()] = schedule
-    kill_leftovers(marks)
-    kill_marked(account.folders.root)
-    account.folders.tidy({node_id for pool in account.pools.values() for node_id in pool.nodes})
-    for job in list(account.jobs.values()):
-        job_life.begin(account, job)
-    for pool in list(account.pools.values()):
-        _resume_pool(account, pool.id)
-    for schedule in list(account.schedules.values()):
-        schedule_life.resume(account, schedule)
-    pool_scaling.resume(account)
-
-
-def _restore_tasks(account: Account, journal: SqliteJournal, job: Job) -> list[str]:
-    marks, latest = [], 0
-    for seq, spec, text in journal.stored_tasks(job.key):
-        task, mark = load_task(job, seq, spec, text)
-        job.order.extend([None] * (seq - len(job.order)))
-        job.order.append(task)
-        job.tasks[task.id if task.id.islower() else task.id.lower()] = task
-        job.next_seq = seq + 1
-        count_task(task, 1)
-        if task.satisfied:
-            job.satisfied.add(task.id.lower())
-        if mark:
-            marks.append(mark)
-    for task in job.tasks.values():
-        task.traits = traits.of(job, task.id, json.loads(task.spec))
-        _queue_again(account, task)
-        latest = max(latest, task.state_since)
-    account.clock.not_before(latest)
-    return marks
-
-
-def _queue_again(account: Account, task: Task) -> None:
-    if task.state in ("running", "preparing"):
-        runs.requeue_lost(account, task)
-    elif task.state == "active":
-        if task.job.uses_dependencies:
-            watch_dependencies(task, json.loads(task.spec).get("dependsOn"))
-        queues.push(task)
-
-
-def _resume_pool(account: Account, pool_id: str) -> None:
-    from batch_emulator import pool_life
-
-    pool = account.pool(pool_id)
-    if pool.state == "deleting":
-        for node in list(pool.nodes.values()):
-            node_life.leave(account, node, "requeue")
-        node_life.settle_pool(account, pool)
-        return
-    pool.allocation = "steady"
-    present = sum(node.dedicated for node in pool.nodes.values())
-    if (present, len(pool.nodes) - present) != (pool.target_dedicated, pool.target_low_priority):
-        pool_life.begin(account, pool)
-    for node in pool.nodes.values():
-        node_life.resume(account, node)
-    account.schedule(pool.id)

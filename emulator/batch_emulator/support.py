@@ -37,13 +37,15 @@ SUPPORT: Mapping[str, Fields] = {
         "id vmSize resizeTimeout targetDedicatedNodes targetLowPriorityNodes startTask taskSlotsPerNode "
         "taskSchedulingPolicy enableAutoScale autoScaleFormula autoScaleEvaluationInterval "
         "applicationPackageReferences",
-        _POOL_EMPTY + "userAccounts metadata upgradePolicy",
+        _POOL_EMPTY + "userAccounts metadata upgradePolicy targetNodeCommunicationMode",
     ),
     "BatchPoolUpdateOptions": _fields(
         "vmSize startTask taskSlotsPerNode taskSchedulingPolicy applicationPackageReferences",
-        _POOL_EMPTY + "userAccounts metadata upgradePolicy",
+        _POOL_EMPTY + "userAccounts metadata upgradePolicy targetNodeCommunicationMode",
     ),
-    "BatchPoolReplaceOptions": _fields("startTask applicationPackageReferences", "metadata"),
+    "BatchPoolReplaceOptions": _fields(
+        "startTask applicationPackageReferences", "metadata targetNodeCommunicationMode"
+    ),
     "BatchPoolEnableAutoScaleOptions": _fields("autoScaleFormula autoScaleEvaluationInterval"),
     "BatchPoolEvaluateAutoScaleOptions": _fields("autoScaleFormula"),
     "BatchPoolResizeOptions": _fields(
@@ -65,13 +67,13 @@ SUPPORT: Mapping[str, Fields] = {
     "BatchJob": _fields(_JOB_CHANGE, "metadata networkConfiguration"),
     "BatchJobManagerTask": _fields(
         f"{_COMMAND} outputFiles constraints requiredSlots killJobOnCompletion runExclusive "
-        "applicationPackageReferences allowLowPriorityNode containerSettings",
+        "applicationPackageReferences allowLowPriorityNode containerSettings authenticationTokenSettings",
         "displayName userIdentity",
     ),
     "BatchJobPreparationTask": _fields(
         f"{_COMMAND} constraints waitForSuccess rerunOnNodeRebootAfterSuccess", "userIdentity"
     ),
-    "BatchJobReleaseTask": _fields(f"{_COMMAND} maxWallClockTime", "retentionTime userIdentity"),
+    "BatchJobReleaseTask": _fields(f"{_COMMAND} maxWallClockTime retentionTime", "userIdentity"),
     "BatchJobScheduleCreateOptions": _fields("id schedule jobSpecification", "displayName metadata"),
     "BatchJobScheduleUpdateOptions": _fields("schedule jobSpecification", "metadata"),
     "BatchJobSchedule": _fields("schedule jobSpecification", "metadata"),
@@ -84,9 +86,11 @@ SUPPORT: Mapping[str, Fields] = {
     "BatchTaskGroup": _fields("value"),
     "BatchTaskCreateOptions": _fields(
         "id exitConditions commandLine resourceFiles outputFiles environmentSettings constraints requiredSlots "
-        "dependsOn affinityInfo multiInstanceSettings applicationPackageReferences containerSettings",
+        "dependsOn affinityInfo multiInstanceSettings applicationPackageReferences containerSettings "
+        "authenticationTokenSettings",
         "displayName userIdentity",
     ),
+    "AuthenticationTokenSettings": _fields("access"),
     "BatchTask": _fields("constraints"),
     "BatchTaskConstraints": _fields("maxWallClockTime retentionTime maxTaskRetryCount"),
     "BatchTaskDependencies": _fields("taskIds taskIdRanges"),
@@ -112,6 +116,12 @@ SUPPORT: Mapping[str, Fields] = {
     "ExitCodeRangeMapping": _fields("start end exitOptions"),
     "ExitOptions": _fields("jobAction dependencyAction"),
 }
+
+WHY_NOT: Mapping[str, str] = {
+    "mountConfiguration": "Nodes are directories of this machine, where the emulator mounts nothing. Leave it out, "
+    "or mount the file system yourself and name its folder in the tasks.",
+}
+"""Fields that are refused for a reason of their own."""
 
 SECRET_FIELDS = frozenset(
     "password accountKey sasKey sshPrivateKey sshPublicKey protectedSettings".split()  # noqa: SIM905

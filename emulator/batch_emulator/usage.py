@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from batch_emulator.clock import TICKS_PER_SECOND
@@ -34,8 +35,14 @@ class Usage:
     rows: deque[UsageRow] = field(default_factory=lambda: deque(maxlen=KEPT))
     _open: dict[str, UsageRow] = field(default_factory=dict)
 
-    def add(self, pool_id: str, vm_size: str, now: int, core_hours: float) -> None:
-        """Count core hours that a pool has used just before `now`."""
+    def restore(self, rows: Iterable[UsageRow]) -> None:
+        """Go on with rows of before, the oldest first."""
+        for row in rows:
+            self.rows.append(row)
+            self._open[row.pool_id] = row
+
+    def add(self, pool_id: str, vm_size: str, now: int, core_hours: float) -> UsageRow:
+        """Count core hours that a pool has used just before `now`; gives the row in which they are."""
         start = now - now % INTERVAL
         row = self._open.get(pool_id)
         if row is None or row.start != start:
@@ -43,3 +50,4 @@ class Usage:
             self._open[pool_id] = row
             self.rows.append(row)
         row.core_hours += core_hours
+        return row

@@ -14,13 +14,33 @@ from typing import Any
 
 from batch_emulator.durations import canonical_duration, timestamp_ticks
 from batch_emulator.errors import BatchError, property_error
-from batch_emulator.support import SUPPORT
+from batch_emulator.support import SUPPORT, WHY_NOT
 
 Check = Callable[[Any, str], Any]
 """Takes a JSON value and its place in the body; gives the value in canonical form, or raises BatchError."""
 
 
 ANNOTATION = "odata.metadata"
+
+_MODE: dict[str, Any] = {"enum": ["default", "classic", "simplified"]}
+_TOKEN: dict[str, Any] = {"$ref": "#/$defs/AuthenticationTokenSettings"}
+_POOL: dict[str, Any] = {
+    "targetNodeCommunicationMode": _MODE,
+    "certificateReferences": {"type": "array", "items": {"type": "object"}},
+    "resourceTags": {"type": "object"},
+}
+OLD_FIELDS: dict[str, dict[str, Any]] = {
+    "BatchPoolCreateOptions": _POOL,
+    "BatchPoolSpecification": _POOL,
+    "BatchPoolUpdateOptions": _POOL,
+    "BatchPoolReplaceOptions": _POOL,
+    "BatchTaskCreateOptions": {"authenticationTokenSettings": _TOKEN},
+    "BatchJobManagerTask": {"authenticationTokenSettings": _TOKEN},
+}
+"""Fields of requests that left the service with 2025-06-01; versions.py lets them through for older clients only."""
+_OLD_MODELS: dict[str, Any] = {
+    "AuthenticationTokenSettings": {"properties": {"access": {"type": "array", "items": {"enum": ["job"]}}}}
+}
 
 
 @cache
@@ -128,14 +148,16 @@ def _array(item: Check) -> Check:
     return check
 
 
-def _refused(model: str) -> Check:
+def _refused(model: str, name: str) -> Check:
+    why = WHY_NOT.get(name, f"The emulator does not act upon this field of {model} yet; leave it out.")
+
     def check(value: Any, path: str) -> Any:
         if value in (False, "", [], {}):
             return value
         raise BatchError(
             "UnsupportedProperty",
             ("PropertyName", path),
-            ("Reason", f"The emulator does not act upon this field of {model} yet; leave it out."),
+            ("Reason", why),
         )
 
     return check
@@ -164,13 +186,14 @@ def _field(model: str, name: str, node: dict[str, Any], *, supported: bool) -> C
     row = SUPPORT[model]
     if name in row.acted:
         return _compile(node, supported=True)
-    return _compile(node, supported=False) if name in row.recorded else _refused(model)
+    return _compile(node, supported=False) if name in row.recorded else _refused(model, name)
 
 
 @cache
 def _object(model: str, *, supported: bool) -> Check:
-    definition = schema()["$defs"][model]
-    checks = {name: _field(model, name, node, supported=supported) for name, node in definition["properties"].items()}
+    definition = schema()["$defs"].get(model) or _OLD_MODELS[model]
+    properties = definition["properties"] | OLD_FIELDS.get(model, {})
+    checks = {name: _field(model, name, node, supported=supported) for name, node in properties.items()}
     required = tuple(
         name for name in definition.get("required", ()) if not definition["properties"][name].get("readOnly")
     )

@@ -31,9 +31,17 @@ class Request:
 
     def spec(self, model: str) -> Spec:
         """The body, checked against a model of the schema; what an older client says is said in today's words."""
-        value = modern(model, parse_json(self.body), self.query.get("api-version", CURRENT))
-        checked: Spec = body_check(model)(value, "")
-        return checked
+        return self.checked(model, parse_json(self.body))
+
+    def checked(self, model: str, value: Any) -> Spec:
+        """A part of the body, checked in the same way."""
+        found: Spec = body_check(model)(modern(model, value, self.version), "")
+        return found
+
+    @property
+    def version(self) -> str:
+        """The api-version that the client speaks."""
+        return self.query.get("api-version", CURRENT)
 
     def flag(self, name: str) -> bool:
         """A true-or-false query parameter; absent is false."""

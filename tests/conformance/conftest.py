@@ -196,7 +196,9 @@ class Account:
             answer = Answer(found.status, {k.lower(): v for k, v in found.getheaders()}, found.read())
         finally:
             connection.close()
-        if "json" in answer.headers.get("content-type", "") and method != "HEAD" and path != "/healthz":
+        is_json = "json" in answer.headers.get("content-type", "") and method != "HEAD" and path != "/healthz"
+        # What older versions are answered is held against their own OpenAPI, in test_versions.py.
+        if is_json and ("api-version=2025-06-01" in query or answer.status >= 400):
             check_shape(method, path, answer.status, answer.body, selected="%24select" in query)
         return answer
 

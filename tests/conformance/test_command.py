@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import ssl
 import subprocess
 import sys
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -44,7 +46,7 @@ class Started:
         credential = AzureNamedKeyCredential(self.ready["account"], self.ready["key"])
         self.client = BatchClient(self.ready["endpoint"], credential, retry_total=0)
 
-    def pool(self, pool_id="p", nodes=1, slots=4):
+    def pool(self, pool_id="p", nodes=1, slots=4, **more):
         self.client.create_pool(
             models.BatchPoolCreateOptions(
                 id=pool_id,
@@ -52,6 +54,7 @@ class Started:
                 target_dedicated_nodes=nodes,
                 task_slots_per_node=slots,
                 virtual_machine_configuration=models.VirtualMachineConfiguration(VM),
+                **more,
             )
         )
 
@@ -177,7 +180,57 @@ def test_a_task_gets_the_nodes_environment_but_not_the_emulators_nor_the_key(sta
 
 def test_the_key_of_an_account_in_memory_can_be_given(start):
     key = "a2V5" * 16
-    assert start("--in-memory", BATCH_EMULATOR_KEY=key).ready["key"] == key
+    emulator = start("--in-memory", BATCH_EMULATOR_KEY=key)
+    assert emulator.ready["key"] == key
+    if os.geteuid() == 0:  # nobody else can look at all
+        shown = Path(f"/proc/{emulator.process.pid}/environ").read_bytes()
+        assert b"BATCH_EMULATOR_KEY=" in shown
+        assert key.encode() not in shown
+
+
+LOOKS = """import os, sys
+def look(name):
+    with open(f"/proc/{pid}/{name}", "rb") as file:
+        if name != "mem":
+            return file.read()
+        spans = [line.split()[0].split("-") for line in open(f"/proc/{pid}/maps") if line.split()[1].startswith("rw")]
+        found = b""
+        for begin, end in spans:
+            try:
+                file.seek(int(begin, 16))
+                found += file.read(min(int(end, 16) - int(begin, 16), 1 << 26))
+            except OSError:
+                pass
+        return found
+pid = sys.argv[1]
+for name in ("environ", "mem", "cmdline"):
+    try:
+        print(name, "KEY" if os.environ["MARK"].encode() in look(name) else "nothing")
+    except OSError as error:
+        print(name, type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    "isolate",
+    [
+        pytest.param("on", marks=pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")),
+        pytest.param("off", marks=pytest.mark.skipif(os.geteuid() == 0, reason="root may look into any process")),
+    ],
+)
+def test_a_task_cannot_look_into_the_emulator(start, tmp_path, until, isolate):
+    key = "c2VjcmV0" * 8
+    emulator = start("--in-memory", "--isolate", isolate, BATCH_EMULATOR_KEY=key)
+    emulator.pool()
+    emulator.job()
+    (tmp_path / "looks.py").write_text(LOOKS)
+    mark = models.EnvironmentSetting(name="MARK", value=key[:8] * 8)
+    command = f"{sys.executable} {tmp_path}/looks.py {emulator.process.pid}"
+    emulator.task("a", command, environment_settings=[mark])
+    until(lambda: emulator.client.get_task("j", "a").state == "completed")
+    environ, *rest = emulator.text("a").splitlines()
+    assert environ in ("environ PermissionError", "environ nothing")  # root can read it, but the key is not there
+    assert rest == ["mem PermissionError", "cmdline nothing"]
 
 
 def test_files_with_the_key_are_private_and_the_log_tells_nothing(start, tmp_path, until):
@@ -207,6 +260,55 @@ def test_a_wrong_start_is_one_line_and_exit_code_2(tmp_path, options, message):
     assert run.returncode == 2
     assert message in run.stderr
     assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", [b"no database" * 500, None])
+def test_a_journal_that_cannot_be_read_is_one_line_that_says_what_to_do(start, tmp_path, content):
+    state = tmp_path / "state"
+    options = ("--data-dir", str(state))
+    start(*options).end()
+    path = state / "journal.sqlite"
+    if content is None:
+        with closing(sqlite3.connect(path)) as file:
+            file.execute("PRAGMA user_version = 1000")
+    else:
+        path.write_bytes(content)
+    before = path.read_bytes()
+    run = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=20, check=False)
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
+    assert f"the state in {path} cannot be read: " in run.stderr
+    assert "move " in run.stderr
+    assert path.read_bytes() == before
+
+
+COORDINATE = (
+    "/bin/sh -c 'sleep 300 & echo $! > $AZ_BATCH_TASK_SHARED_DIR/background; "
+    "setsid sleep 300 & echo $! > $AZ_BATCH_TASK_SHARED_DIR/away'"
+)
+LOOK = (
+    "/bin/sh -c 'cd $AZ_BATCH_TASK_SHARED_DIR; kill -0 $(cat background) && kill -0 $(cat away) && echo both live; "
+    "cat background away'"
+)
+
+
+def test_what_a_coordination_command_leaves_in_the_background_lives_as_long_as_the_task(start, until):
+    emulator = start("--in-memory")
+    emulator.pool(nodes=2, slots=1, enable_inter_node_communication=True)
+    emulator.job()
+    settings = models.MultiInstanceSettings(number_of_instances=2, coordination_command_line=COORDINATE)
+    emulator.task("mpi", LOOK, multi_instance_settings=settings)
+    until(lambda: emulator.client.get_task("j", "mpi").state == "completed")
+    said, *pids = emulator.text("mpi").splitlines()
+    assert said == "both live"
+    assert len(pids) == 2
+    until(lambda: not any(is_alive(int(pid)) for pid in pids), "the end of what was in the background")
+
+
+def test_nodes_take_the_time_to_be_allocated_that_is_said(start):
+    emulator = start("--in-memory", "--allocation-delay", "3600")
+    emulator.pool()
+    pool = emulator.client.get_pool("p")
+    assert (pool.allocation_state, pool.current_dedicated_nodes) == ("resizing", 0)
 
 
 def test_a_taken_port_or_data_directory_is_said_so(start, tmp_path):

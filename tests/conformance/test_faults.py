@@ -160,6 +160,25 @@ def test_a_download_can_be_cut_in_its_midst(account, bench, faults):
     assert len(account.send("GET", path).content) == 1_000_000
 
 
+@pytest.mark.parametrize(("when", "there"), [("before", False), ("after", True)])
+def test_a_request_that_takes_longer_than_it_may_is_timed_out(account, bench, faults, when, there):
+    job_id = bench.new_id("job")
+    faults.set("slow", seconds=600, when=when, match={"operation": ADD_JOB})
+    query = "api-version=2025-06-01&timeOut=1"
+    answer = account.send("POST", "/jobs", {"id": job_id, "poolInfo": {"poolId": "p"}}, query=query)
+    assert (answer.status, answer.code) == (500, "OperationTimedOut")
+    assert answer.body["values"] == [{"key": "TimeoutInSeconds", "value": "1"}]
+    assert account.send("GET", f"/jobs/{job_id}").status == (200 if there else 404)
+    account.send("DELETE", f"/jobs/{job_id}")
+
+
+def test_the_sdk_can_say_how_long_a_request_may_take(client, faults):
+    faults.set("slow", seconds=600, match={"operation": "GET /pools"})
+    with pytest.raises(HttpResponseError) as caught:
+        list(client.list_pools(service_timeout=1))
+    assert caught.value.error.code == "OperationTimedOut"
+
+
 def test_an_answer_can_be_slow_without_keeping_others_waiting(account, bench, faults):
     job_id = bench.job()
     faults.set("slow", seconds=0.3, match={"jobId": job_id})

@@ -4,6 +4,7 @@ import base64
 import json
 import ssl
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -120,3 +121,71 @@ def test_without_the_certificate_nobody_is_let_in_by_accident(server):
     client = BatchClient(server.emulator.account.url, Given("x"), retry_total=0)
     with client, pytest.raises(ServiceRequestError, match="CERTIFICATE_VERIFY_FAILED"):
         list(client.list_jobs())
+
+
+V20 = "api-version=2024-07-01.20.0"
+"""The last version whose tasks can have a token."""
+VM = {"imageReference": {"offer": "o"}, "nodeAgentSKUId": "batch.node.ubuntu 24.04"}
+
+
+@pytest.fixture
+def ask(server):
+    """Sends a request with a bearer token of the test's choice; gives status and body."""
+    context = ssl.create_default_context(cafile=str(server.certificate.path))
+
+    def send(token, method, path, body=None):
+        content = json.dumps(body).encode() if body is not None else None
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        url = f"{server.emulator.account.url}{path}?{V20}"
+        request = urllib.request.Request(url, content, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, context=context, timeout=5) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    return send
+
+
+def test_a_task_reaches_its_job_with_its_token_and_nothing_else(server, ask, until):
+    owner = oauth.issue(server.emulator.credentials.key)
+    name = f"token-{time.monotonic_ns()}"
+    pool = {"id": name, "vmSize": "s", "virtualMachineConfiguration": VM, "targetDedicatedNodes": 1}
+    assert ask(owner, "POST", "/pools", pool)[0] == 201
+    for job_id in (name, f"{name}-other"):
+        assert ask(owner, "POST", "/jobs", {"id": job_id, "poolInfo": {"poolId": name}})[0] == 201
+    command = "/bin/sh -c 'printf %s $AZ_BATCH_AUTHENTICATION_TOKEN > token; mv token ready; sleep 300'"
+    task = {"id": "a", "commandLine": command, "authenticationTokenSettings": {"access": ["job"]}}
+    assert ask(owner, "POST", f"/jobs/{name}/tasks", task)[0] == 201
+    shown = json.loads(ask(owner, "GET", f"/jobs/{name}/tasks/a")[1])
+    assert shown["authenticationTokenSettings"] == {"access": ["job"]}
+
+    def given():
+        status, text = ask(owner, "GET", f"/jobs/{name}/tasks/a/files/wd/ready")
+        return text.decode() if status == 200 else None
+
+    token = until(given)
+    assert ask(token, "GET", f"/jobs/{name}/tasks/a")[0] == 200
+    assert ask(token, "POST", f"/jobs/{name}/tasks", {"id": "b", "commandLine": "/bin/true"})[0] == 201
+    for method, path in (("GET", f"/jobs/{name}-other"), ("GET", "/jobs"), ("GET", f"/pools/{name}")):
+        status, body = ask(token, method, path)
+        assert (status, json.loads(body)["code"]) == (403, "AuthenticationFailed"), path
+    assert ask(owner, "POST", f"/jobs/{name}/tasks/a/terminate")[0] == 204
+    until(lambda: json.loads(ask(owner, "GET", f"/jobs/{name}/tasks/a")[1])["state"] == "completed")
+    assert ask(token, "GET", f"/jobs/{name}")[0] == 403
+    ask(owner, "DELETE", f"/pools/{name}")
+
+
+def test_without_tls_a_task_cannot_have_a_token(account, bench):
+    task = {"id": "a", "commandLine": "x", "authenticationTokenSettings": {"access": ["job"]}}
+    answer = account.send("POST", f"/jobs/{bench.job()}/tasks", task, query=V20)
+    assert (answer.status, answer.code) == (400, "UnsupportedProperty")
+    assert "--oauth" in answer.body["values"][1]["value"]
+    manager = {"id": "m", "commandLine": "x", "authenticationTokenSettings": {"access": ["job"]}}
+    job = {"id": bench.new_id("x"), "poolInfo": {"poolId": "p"}, "jobManagerTask": manager}
+    answer = account.send("POST", "/jobs", job, query=V20)
+    assert (answer.code, answer.body["values"][0]["value"]) == (
+        "UnsupportedProperty",
+        "jobManagerTask.authenticationTokenSettings",
+    )

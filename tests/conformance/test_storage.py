@@ -294,6 +294,54 @@ def test_applications_are_listed_and_unpacked(stored, tmp_path):
     assert stored.text(job_id, "a") == "1.10\n1.9\n"
 
 
+def test_the_packages_of_a_pool_are_there_for_start_task_and_tasks_alike(stored, tmp_path):
+    package(tmp_path, "1", content="#!/bin/sh\necho one > $AZ_BATCH_NODE_SHARED_DIR/said\n")
+    reference = models.BatchApplicationPackageReference(application_id="tool", version="1")
+    start = models.BatchStartTask(command_line="/bin/sh -c '$AZ_BATCH_APP_PACKAGE_tool_1/bin/tool'")
+    pool_id = stored.pool(application_package_references=[reference], start_task=start)
+    job_id = stored.job(pool_id)
+    stored.run(job_id, "a", "/bin/sh -c 'cat $AZ_BATCH_NODE_SHARED_DIR/said; ls $AZ_BATCH_APP_PACKAGE_tool_1'")
+    assert stored.text(job_id, "a") == "one\nbin\n"
+    none = models.BatchPoolReplaceOptions(application_package_references=[], metadata=[])
+    stored.client.replace_pool_properties(pool_id, none)
+    stored.run(job_id, "b", "/bin/sh -c 'ls $AZ_BATCH_APP_PACKAGE_tool_1'")
+    assert stored.text(job_id, "b") == "bin\n"  # until the node is rebooted
+
+
+def test_a_node_whose_packages_cannot_be_installed_is_unusable(stored, tmp_path):
+    (tmp_path / "apps/tool/1.zip").write_bytes(b"no archive")
+    reference = models.BatchApplicationPackageReference(application_id="tool")
+    pool_id = stored.pool(wait=False, application_package_references=[reference])
+    client = stored.client
+    (node,) = stored.until(lambda: [node for node in client.list_nodes(pool_id) if node.state == "unusable"])
+    assert [error.code for error in node.errors] == ["ApplicationPackageError"]
+
+
+def test_without_a_version_the_default_one_is_meant(stored, tmp_path):
+    for version in ("1", "2"):
+        package(tmp_path, version, content=f"#!/bin/sh\necho {version}\n")
+    (tmp_path / "apps/tool/default").write_text("1\n")
+    references = [models.BatchApplicationPackageReference(application_id="tool")]
+    job_id = stored.job(stored.pool())
+    command = "/bin/sh -c '$AZ_BATCH_APP_PACKAGE_tool/bin/tool'"
+    stored.run(job_id, "a", command, application_package_references=references)
+    assert stored.text(job_id, "a") == "1\n"
+    (tmp_path / "apps/tool/default").write_text("3")
+    done = stored.run(job_id, "b", command, application_package_references=references)
+    assert done.execution_info.failure_info.code == "ApplicationPackageInstallFailed"
+    with pytest.raises(HttpResponseError) as caught:
+        stored.pool(wait=False, application_package_references=references)
+    assert (caught.value.status_code, caught.value.error.code) == (409, "InvalidApplicationPackageReferences")
+
+
+def test_a_pool_refers_to_ten_packages_at_most(stored, tmp_path):
+    package(tmp_path, "1")
+    references = [models.BatchApplicationPackageReference(application_id="tool")] * 11
+    with pytest.raises(HttpResponseError) as caught:
+        stored.pool(wait=False, application_package_references=references)
+    assert caught.value.error.code == "InvalidPropertyValue"
+
+
 def test_a_package_that_is_not_there_is_refused(stored):
     references = [models.BatchApplicationPackageReference(application_id="tool", version="7")]
     with pytest.raises(HttpResponseError) as caught:

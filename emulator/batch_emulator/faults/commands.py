@@ -8,12 +8,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from batch_emulator import node_life
+from batch_emulator import node_loss
 from batch_emulator.account import Account
+from batch_emulator.commands import GRACE_SECONDS, Command, Failed, Launcher, Process
 from batch_emulator.entities import Node
 from batch_emulator.faults.model import DuplicateDelivery, FailStartTask, LoseNode, NodeFaultBase, PreemptNode
 from batch_emulator.faults.registry import Armed, Faults, Occasion
-from batch_emulator.launcher import GRACE_SECONDS, Command, Failed, Launcher, Process
+from batch_emulator.tally import NOTHING, Used
 
 _VARIABLES = {
     "poolId": "AZ_BATCH_POOL_ID",
@@ -36,11 +37,11 @@ def _strike(account: Account, node: Node, fault: NodeFaultBase) -> None:
     if not _can_strike(node, fault):
         return
     if isinstance(fault, PreemptNode):
-        node_life.preempt(account, node)
+        node_loss.preempt(account, node)
     elif isinstance(fault, LoseNode):
-        node_life.lose(account, node)
+        node_loss.lose(account, node)
     else:
-        node_life.make_unusable(account, node)
+        node_loss.make_unusable(account, node)
 
 
 def strike_now(account: Account, armed: Armed) -> None:
@@ -74,14 +75,23 @@ class _Twice:
     def __init__(self, first: Process) -> None:
         self.current = first
         self.stopped = False
+        self.before = NOTHING
 
     @property
     def mark(self) -> str:
         return self.current.mark
 
+    @property
+    def used(self) -> Used:
+        one, two = self.before, self.current.used
+        return Used(one.user + two.user, one.kernel + two.kernel, one.read + two.read, one.written + two.written)
+
     def stop(self, grace: float = GRACE_SECONDS) -> None:
         self.stopped = True
         self.current.stop(grace)
+
+    def end_background(self) -> None:
+        self.current.end_background()
 
 
 class FaultyLauncher:
@@ -130,7 +140,7 @@ class FaultyLauncher:
         copy = root + ".duplicate"
         environment = {name: value.replace(root, copy) for name, value in command.environment.items()}
         paths = {name: getattr(command, name).replace(root, copy) for name in ("cwd", "stdout", "stderr")}
-        again = replace(command, environment=environment, **paths)
+        again = replace(command, environment=environment, lasting=False, **paths)
 
         def files() -> None:
             shutil.rmtree(copy, ignore_errors=True)
@@ -147,6 +157,8 @@ class FaultyLauncher:
             if process.stopped or code != 0:
                 ended(code)
             else:
+                process.current.end_background()
+                process.before = process.current.used
                 process.current = self._inner.launch(command, ended, failed)
 
         process = _Twice(self._inner.launch(command, told, failed))

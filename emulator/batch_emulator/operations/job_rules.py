@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batch_emulator import applications, auto_pools, output_files, resource_files
+from batch_emulator import applications, auto_pools, output_files, resource_files, task_tokens
 from batch_emulator.account import Account
 from batch_emulator.durations import UNLIMITED, duration_seconds
 from batch_emulator.entities import Spec
@@ -51,12 +51,13 @@ def _with_defaults(name: str, part: Spec) -> Spec:
 
 def _check_part(account: Account, part: Spec, name: str) -> None:
     check_id(part["id"], f"{name}.id")
+    task_tokens.check_settings(account, part, f"{name}.")
     storage = account.settings.auto_storage is not None
     resource_files.check(part.get("resourceFiles", []), f"{name}.resourceFiles", auto_storage=storage)
     output_files.check(part.get("outputFiles", []), f"{name}.outputFiles")
     check_environment(part.get("environmentSettings", []), f"{name}.environmentSettings")
-    for reference in part.get("applicationPackageReferences", ()):
-        applications.package(account.settings.applications, reference)
+    references = part.get("applicationPackageReferences", ())
+    applications.check_of_task(account.settings.applications, references, f"{name}.applicationPackageReferences")
     limit = part.get("maxWallClockTime")
     if limit is not None and duration_seconds(limit) > MAX_RELEASE_SECONDS:
         raise property_error(f"{name}.maxWallClockTime", limit, "At most 15 minutes.")

@@ -13,14 +13,14 @@ from batch_emulator.errors import BatchError, property_error
 from batch_emulator.filters import Property
 from batch_emulator.ids import check_id
 from batch_emulator.operations import job_rules
-from batch_emulator.paging import check_expand, collect, list_reply, numbered, selection
+from batch_emulator.operations.kinds import Kind
+from batch_emulator.paging import collect, list_reply, numbered, selection
 from batch_emulator.render import job_fields, preparation_fields
 from batch_emulator.wire import (
     Reply,
     Request,
     accepted,
     check_preconditions,
-    element,
     json_reply,
 )
 
@@ -44,6 +44,9 @@ PROPERTIES: dict[str, Property[Job]] = {
     "executionInfo/terminateReason": lambda job: job.terminate_reason,
     "poolInfo/poolId": lambda job: job.pool_id,
 }
+
+
+JOBS: Kind[Job] = Kind("jobs", "BatchJob", PROPERTIES, job_fields)
 
 
 def _url(account: Account, job: Job) -> str:
@@ -81,20 +84,12 @@ def _apply(job: Job, spec: Spec) -> None:
 
 def list_jobs(account: Account, request: Request) -> Reply:
     """All jobs."""
-    check_expand(request)
-    wanted = selection(request, "BatchJob")
-    jobs = numbered(list(account.jobs.values()), request)
-    page = collect(request, jobs, PROPERTIES, lambda job: job_fields(account, job, wanted))
-    return list_reply(account, request, "jobs", page)
+    return JOBS.page(account, request, numbered(list(account.jobs.values()), request))
 
 
 def get(account: Account, request: Request) -> Reply:
     """One job."""
-    check_expand(request)
-    job = account.job(request.path["jobId"])
-    check_preconditions(request, job.modified)
-    fields = job_fields(account, job, selection(request, "BatchJob"))
-    return element(account.url, "jobs", fields, job.modified)
+    return JOBS.one(account, request, account.job(request.path["jobId"]))
 
 
 def patch(account: Account, request: Request) -> Reply:

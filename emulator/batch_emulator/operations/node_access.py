@@ -9,7 +9,7 @@ from batch_emulator.account import Account
 from batch_emulator.durations import timestamp_ticks
 from batch_emulator.entities import Node
 from batch_emulator.errors import BatchError, property_error
-from batch_emulator.operations.pools import without_secrets
+from batch_emulator.operations.pool_rules import without_secrets
 from batch_emulator.paging import collect, list_reply, numbered, select_fields, selection
 from batch_emulator.resource_files import check_url
 from batch_emulator.wire import Reply, Request, element, json_reply

@@ -10,7 +10,7 @@ from batch_emulator.clock import TICKS_PER_SECOND
 from batch_emulator.durations import timestamp_ticks
 from batch_emulator.entities import Node, NodeUser, Spec
 from batch_emulator.errors import BatchError, property_error
-from batch_emulator.render import node_url
+from batch_emulator.render_pools import node_url
 from batch_emulator.wire import Reply, Request, accepted
 
 DEFAULT_LIFE = 86_400 * TICKS_PER_SECOND

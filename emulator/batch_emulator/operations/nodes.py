@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from batch_emulator import node_life
 from batch_emulator.account import Account
 from batch_emulator.entities import Node
 from batch_emulator.filters import Property
 from batch_emulator.paging import collect, list_reply, numbered, selection
-from batch_emulator.render import node_fields, node_url
+from batch_emulator.render_pools import node_fields, node_url
 from batch_emulator.wire import Reply, Request, accepted, element
+
+Operation = Callable[[Account, Request], Reply]
 
 PROPERTIES: dict[str, Property[Node]] = {
     "id": lambda node: node.id,
@@ -49,42 +53,34 @@ def _accepted(account: Account, node: Node) -> Reply:
     return accepted(account.now(), node_url(account, node))
 
 
-def reboot(account: Account, request: Request) -> Reply:
-    """Restart a node."""
-    spec = request.spec("BatchNodeRebootOptions")
-    node = _node(account, request)
-    node_life.reboot(account, node, spec.get("nodeRebootOption", "requeue"))
-    return _accepted(account, node)
+def _command(model: str, field: str, begin: Callable[[Account, Node, str], None]) -> Operation:
+    """A command of a node with an option that says what becomes of its tasks."""
+
+    def command(account: Account, request: Request) -> Reply:
+        spec = request.spec(model)
+        node = _node(account, request)
+        begin(account, node, spec.get(field, "requeue"))
+        return _accepted(account, node)
+
+    return command
 
 
-def reimage(account: Account, request: Request) -> Reply:
-    """Restart a node without its files."""
-    spec = request.spec("BatchNodeReimageOptions")
-    node = _node(account, request)
-    node_life.reimage(account, node, spec.get("nodeReimageOption", "requeue"))
-    return _accepted(account, node)
-
-
-def deallocate(account: Account, request: Request) -> Reply:
-    """Give a node's machine back until it is started again."""
-    spec = request.spec("BatchNodeDeallocateOptions")
-    node = _node(account, request)
-    node_life.deallocate(account, node, spec.get("nodeDeallocateOption", "requeue"))
-    return _accepted(account, node)
+reboot = _command("BatchNodeRebootOptions", "nodeRebootOption", node_life.reboot)
+"""Restart a node."""
+reimage = _command("BatchNodeReimageOptions", "nodeReimageOption", node_life.reimage)
+"""Restart a node without its files."""
+deallocate = _command("BatchNodeDeallocateOptions", "nodeDeallocateOption", node_life.deallocate)
+"""Give a node's machine back until it is started again."""
+disable_scheduling = _command(
+    "BatchNodeDisableSchedulingOptions", "nodeDisableSchedulingOption", node_life.disable_scheduling
+)
+"""Give a node no more tasks."""
 
 
 def start(account: Account, request: Request) -> Reply:
     """Start a node that was deallocated."""
     node = _node(account, request)
     node_life.start(account, node)
-    return _accepted(account, node)
-
-
-def disable_scheduling(account: Account, request: Request) -> Reply:
-    """Give a node no more tasks."""
-    spec = request.spec("BatchNodeDisableSchedulingOptions")
-    node = _node(account, request)
-    node_life.disable_scheduling(account, node, spec.get("nodeDisableSchedulingOption", "requeue"))
     return _accepted(account, node)
 
 

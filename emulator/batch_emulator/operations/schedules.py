@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from batch_emulator import schedule_life
+from batch_emulator import schedule_life, statistics
 from batch_emulator.account import Account
 from batch_emulator.clock import TICKS_PER_SECOND
 from batch_emulator.durations import UNLIMITED, duration_seconds, timestamp, timestamp_ticks
@@ -13,15 +13,14 @@ from batch_emulator.errors import BatchError, property_error
 from batch_emulator.filters import Property
 from batch_emulator.ids import check_id
 from batch_emulator.operations import job_rules, jobs
-from batch_emulator.paging import Select, check_expand, collect, list_reply, numbered, select_fields, selection
-from batch_emulator.render import job_fields
+from batch_emulator.operations.kinds import Kind
+from batch_emulator.paging import Select, numbered, select_fields
 from batch_emulator.schedule import JobSchedule
 from batch_emulator.wire import (
     Reply,
     Request,
     accepted,
     check_preconditions,
-    element,
     etag,
     version_headers,
     when,
@@ -49,7 +48,7 @@ def _url(account: Account, schedule: JobSchedule) -> str:
     return f"{account.url}/jobschedules/{schedule.id}"
 
 
-def _fields(account: Account, schedule: JobSchedule, wanted: Select) -> dict[str, Any]:
+def _fields(account: Account, schedule: JobSchedule, wanted: Select = None, *, stats: bool = False) -> dict[str, Any]:
     execution: dict[str, Any] = {"nextRunTime": when(schedule.next_run), "endTime": when(schedule.ended)}
     if schedule.recent_job is not None:
         execution["recentJob"] = {"id": schedule.recent_job, "url": f"{account.url}/jobs/{schedule.recent_job}"}
@@ -69,7 +68,13 @@ def _fields(account: Account, schedule: JobSchedule, wanted: Select) -> dict[str
         "executionInfo": {name: value for name, value in execution.items() if value is not None},
         "metadata": schedule.spec.get("metadata"),
     }
+    if stats:
+        made = schedule_life.jobs(account, schedule)
+        fields["stats"] = statistics.of_schedule(account, schedule, made, _url(account, schedule))
     return select_fields(fields, wanted)
+
+
+SCHEDULES: Kind[JobSchedule] = Kind("jobschedules", "BatchJobSchedule", PROPERTIES, _fields)
 
 
 def _shown(job_spec: Spec) -> Spec:
@@ -121,11 +126,7 @@ def create(account: Account, request: Request) -> Reply:
 
 def list_schedules(account: Account, request: Request) -> Reply:
     """All job schedules."""
-    check_expand(request)
-    wanted = selection(request, "BatchJobSchedule")
-    schedules = numbered(list(account.schedules.values()), request)
-    page = collect(request, schedules, PROPERTIES, lambda schedule: _fields(account, schedule, wanted))
-    return list_reply(account, request, "jobschedules", page)
+    return SCHEDULES.page(account, request, numbered(list(account.schedules.values()), request))
 
 
 def _schedule(account: Account, request: Request) -> JobSchedule:
@@ -136,10 +137,7 @@ def _schedule(account: Account, request: Request) -> JobSchedule:
 
 def get(account: Account, request: Request) -> Reply:
     """One job schedule."""
-    check_expand(request)
-    schedule = _schedule(account, request)
-    fields = _fields(account, schedule, selection(request, "BatchJobSchedule"))
-    return element(account.url, "jobschedules", fields, schedule.modified)
+    return SCHEDULES.one(account, request, account.job_schedule(request.path["jobScheduleId"]))
 
 
 def exists(account: Account, request: Request) -> Reply:
@@ -209,9 +207,5 @@ def delete(account: Account, request: Request) -> Reply:
 
 def list_jobs(account: Account, request: Request) -> Reply:
     """The jobs of a schedule."""
-    check_expand(request)
     schedule = account.job_schedule(request.path["jobScheduleId"])
-    wanted = selection(request, "BatchJob")
-    found = numbered(schedule_life.jobs(account, schedule), request)
-    page = collect(request, found, jobs.PROPERTIES, lambda job: job_fields(account, job, wanted))
-    return list_reply(account, request, "jobs", page)
+    return jobs.JOBS.page(account, request, numbered(schedule_life.jobs(account, schedule), request))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from batch_emulator import applications, output_files, resource_files
+from batch_emulator import applications, output_files, resource_files, task_tokens
 from batch_emulator.account import Account
 from batch_emulator.entities import Job, Spec
 from batch_emulator.errors import BatchError, property_error
@@ -41,12 +41,16 @@ def _check_output_files(_: Account, __: Job, spec: Spec) -> None:
 
 
 def _check_packages(account: Account, _: Job, spec: Spec) -> None:
-    for reference in spec["applicationPackageReferences"]:
-        applications.package(account.settings.applications, reference)
+    name = "applicationPackageReferences"
+    applications.check_of_task(account.settings.applications, spec[name], name)
 
 
 def _check_environment(_: Account, __: Job, spec: Spec) -> None:
     check_environment(spec["environmentSettings"], "environmentSettings")
+
+
+def _check_token(account: Account, _: Job, spec: Spec) -> None:
+    task_tokens.check_settings(account, spec, "")
 
 
 def _check_instances(account: Account, _: Job, spec: Spec) -> None:
@@ -92,5 +96,6 @@ _CHECKS: dict[str, Callable[[Account, Job, Spec], None]] = {
     "dependsOn": _check_dependencies,
     "exitConditions": _check_exit_conditions,
     "environmentSettings": _check_environment,
+    "authenticationTokenSettings": _check_token,
     "multiInstanceSettings": _check_instances,
 }

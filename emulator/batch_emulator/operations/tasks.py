@@ -7,24 +7,25 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from batch_emulator import failures, job_life, queues, runs, traits
+from batch_emulator import endings, failures, job_life, queues, runs, traits
 from batch_emulator.account import Account
 from batch_emulator.durations import UNLIMITED, timestamp
-from batch_emulator.entities import Job, Spec, Task, TaskConstraints, count_task, move_task
+from batch_emulator.entities import Job, Spec, Task, TaskConstraints
 from batch_emulator.errors import BatchError, error_fields, property_error
 from batch_emulator.filters import Property
 from batch_emulator.ids import check_id
-from batch_emulator.operations.pools import MAX_SLOTS
+from batch_emulator.moves import count_task, move_task
+from batch_emulator.operations.kinds import Kind
+from batch_emulator.operations.pool_rules import MAX_SLOTS
 from batch_emulator.operations.task_rules import check_task
-from batch_emulator.paging import check_expand, collect, list_reply, select_fields, selection, start
+from batch_emulator.paging import select_fields, selection, start
 from batch_emulator.render import subtask_fields, task_fields, task_url
-from batch_emulator.validation import body_check, parse_json
+from batch_emulator.validation import parse_json
 from batch_emulator.wire import (
     Reply,
     Request,
     accepted,
     check_preconditions,
-    element,
     etag,
     json_reply,
     version_headers,
@@ -62,6 +63,9 @@ PROPERTIES: dict[str, Property[Task]] = {
     "nodeInfo/nodeId": lambda task: task.address.node_id if task.address else None,
     "nodeInfo/poolId": lambda task: task.address.pool_id if task.address else None,
 }
+
+
+TASKS: Kind[Task] = Kind("tasks", "BatchTask", PROPERTIES, task_fields)
 
 
 @lru_cache(maxsize=4096)
@@ -137,11 +141,10 @@ def create_collection(account: Account, request: Request) -> Reply:
     job = account.job(request.path["jobId"])
     job_life.require_open(job)
     now = account.now()
-    check = body_check("BatchTaskCreateOptions")
     results = []
     for entry in entries:
         try:
-            task = add(account, job, check(entry, ""), now)
+            task = add(account, job, request.checked("BatchTaskCreateOptions", entry), now)
         except BatchError as error:
             task_id = entry.get("id", "") if isinstance(entry, dict) else ""
             results.append(_refusal(account, task_id, error, request, now))
@@ -181,12 +184,7 @@ def _refusal(account: Account, task_id: str, error: BatchError, request: Request
 
 def list_tasks(account: Account, request: Request) -> Reply:
     """The tasks of a job, in the order in which they were added."""
-    check_expand(request)
-    wanted = selection(request, "BatchTask")
-    job = account.job(request.path["jobId"])
-    tasks = _from(job, start(request))
-    page = collect(request, tasks, PROPERTIES, lambda task: task_fields(account, task, wanted))
-    return list_reply(account, request, "tasks", page)
+    return TASKS.page(account, request, _from(account.job(request.path["jobId"]), start(request)))
 
 
 def _from(job: Job, first: int) -> Iterator[tuple[int, Task]]:
@@ -205,10 +203,8 @@ def _task(account: Account, request: Request) -> Task:
 
 def get(account: Account, request: Request) -> Reply:
     """One task."""
-    check_expand(request)
-    task = _task(account, request)
-    fields = task_fields(account, task, selection(request, "BatchTask"))
-    reply = element(account.url, "tasks", fields, task.modified)
+    task = account.task(request.path["jobId"], request.path["taskId"])
+    reply = TASKS.one(account, request, task)
     reply.headers["dataserviceid"] = task_url(account, task)
     return reply
 
@@ -238,7 +234,7 @@ def delete(account: Account, request: Request) -> Reply:
     run = account.runs.get(task)
     task.deleted = True
     if run is not None:
-        runs.stop(account, run, runs.TERMINATE)
+        runs.stop(account, run, endings.TERMINATE)
     if task not in account.runs:
         account.forget_task(task)
         job_life.progress(account, task.job)
@@ -254,9 +250,9 @@ def terminate(account: Account, request: Request) -> Reply:
     reply = _changed(account, task)
     run = account.runs.get(task)
     if run is not None:
-        runs.stop(account, run, runs.TERMINATE)
+        runs.stop(account, run, endings.TERMINATE)
     else:
-        runs.complete(account, task, failures.ENDED)
+        endings.complete_task(account, task, failures.ENDED)
         job_life.task_completed(account, task)
     return reply
 

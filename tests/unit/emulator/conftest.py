@@ -9,9 +9,10 @@ import pytest
 
 from batch_emulator.account import Account, Settings
 from batch_emulator.clock import ManualClock
-from batch_emulator.launcher import Command, LaunchError
+from batch_emulator.commands import Command, LaunchError
 from batch_emulator.operations import jobs, pools, tasks
 from batch_emulator.service import build_account
+from batch_emulator.tally import NOTHING, Used
 from batch_emulator.wire import Request
 
 
@@ -21,9 +22,14 @@ class PretendProcess:
     ended: Callable[[int], None]
     stopped: bool = False
     mark: str = ""
+    used: Used = NOTHING
+    background_ended: bool = False
 
     def stop(self, grace: float = 0.0) -> None:  # noqa: ARG002
         self.stopped = True
+
+    def end_background(self) -> None:
+        self.background_ended = True
 
     @property
     def task_id(self) -> str:

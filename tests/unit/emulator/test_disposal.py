@@ -4,9 +4,9 @@ import sqlite3
 
 import pytest
 
-from batch_emulator import disposal, journal
-from batch_emulator.journal import SqliteJournal
+from batch_emulator import disposal, sqlite_journal
 from batch_emulator.operations import jobs
+from batch_emulator.sqlite_journal import SqliteJournal
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def stored(world, tmp_path):
 
 def test_the_tasks_of_a_deleted_job_go_in_portions(stored, monkeypatch):
     world, rows, _ = stored
-    monkeypatch.setattr(journal, "TIDY_ROWS", 4)
+    monkeypatch.setattr(sqlite_journal, "TIDY_ROWS", 4)
     job = world.job(pool_id="none")
     for number in range(10):
         world.task(str(number))
@@ -50,6 +50,7 @@ def test_rows_that_a_crash_left_are_not_given_to_the_next_job(stored):
     world.account.journal.flush()
     assert rows() == 1
     again = SqliteJournal(path, world.account.mark)
+    again.accept()
     assert list(again.stored_tasks(1)) == []
     again.close()
 

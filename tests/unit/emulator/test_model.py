@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from batch_emulator import node_life, preparation, runs, scheduler
+from batch_emulator import endings, node_life, node_loss, preparation, scheduler
 from batch_emulator.account import Settings
 from batch_emulator.clock import ManualClock
 from batch_emulator.errors import BatchError
@@ -133,7 +133,7 @@ class Model(RuleBasedStateMachine):
             elif what == "enable":
                 node_life.enable_scheduling(self.account, node)
             else:
-                getattr(node_life, what)(self.account, node)
+                getattr(node_loss, what)(self.account, node)
         self.world.settle()
 
     # jobs
@@ -256,7 +256,7 @@ class Model(RuleBasedStateMachine):
     def slots_are_never_given_twice(self):
         for pool in self.account.pools.values():
             for node in pool.nodes.values():
-                used = sum(runs.slots_on(task, node) for task in node.running)
+                used = sum(endings.slots_on(task, node) for task in node.running)
                 assert node.free_slots == pool.slots_per_node - used >= 0
                 assert all(task in self.account.runs for task in node.running)
                 assert not (node.state == "idle" and node.running)
@@ -303,7 +303,7 @@ class Model(RuleBasedStateMachine):
             return True
         if any(other.traits and other.traits.leads for other in job.special):
             return True  # the job's first task waits for a whole node
-        open_nodes = [node for node in pool.nodes.values() if not preparation.is_barred(self.account, job, node)]
+        open_nodes = [node for node in pool.nodes.values() if not preparation.is_barred(job, node)]
         if task.traits is not None:
             return not scheduler.places(task, pool, open_nodes)
         return not any(scheduler.is_free(node) and node.free_slots >= task.required_slots for node in open_nodes)

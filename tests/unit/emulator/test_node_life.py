@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from batch_emulator import node_life
+from batch_emulator import node_loss
 from batch_emulator.errors import BatchError
 from batch_emulator.operations import node_access, node_users, nodes, pools
 from batch_emulator.records import load_pool, pool_record
@@ -145,11 +145,11 @@ def test_a_spot_node_is_preempted_and_comes_back_under_its_id(world):
     world.job()
     task = world.task("a")
     world.settle()
-    node_life.preempt(world.account, node)
+    node_loss.preempt(world.account, node)
     world.end_stopped()
     assert (node.state, task.state, task.requeues, task.retries) == ("preempted", "active", 1, 0)
     with pytest.raises(BatchError, match="OperationNotValidOnNode"):
-        node_life.preempt(world.account, node)
+        node_loss.preempt(world.account, node)
     world.settle(10)
     assert (node.state, only(pool) is node, world.running()) == ("waitingforstarttask", True, [""])
     world.end("")
@@ -158,14 +158,14 @@ def test_a_spot_node_is_preempted_and_comes_back_under_its_id(world):
 
 def test_a_dedicated_node_is_not_preempted(world):
     with pytest.raises(BatchError, match="dedicated node"):
-        node_life.preempt(world.account, only(world.pool()))
+        node_loss.preempt(world.account, only(world.pool()))
 
 
 def test_preempted_nodes_leave_first_when_a_pool_shrinks(world):
     pool = world.pool(nodes=0, targetLowPriorityNodes=3)
     world.account.capacity.low_priority = 0
     gone = list(pool.nodes.values())[1]
-    node_life.preempt(world.account, gone)
+    node_loss.preempt(world.account, gone)
     world.call(pools.resize, {"targetLowPriorityNodes": 2}, poolId="p")
     world.settle(1)
     assert gone.id not in pool.nodes
@@ -174,7 +174,7 @@ def test_preempted_nodes_leave_first_when_a_pool_shrinks(world):
 
 def test_a_lost_node_gives_its_tasks_back_and_is_replaced(world):
     node, task = busy(world)
-    node_life.lose(world.account, node)
+    node_loss.lose(world.account, node)
     assert node.state == "unknown"
     world.settle(10)
     assert node.state == "unknown", "its processes have not ended yet"
@@ -186,7 +186,7 @@ def test_a_lost_node_gives_its_tasks_back_and_is_replaced(world):
 
 def test_an_unusable_node_says_why_until_it_is_rebooted(world):
     node, task = busy(world)
-    node_life.make_unusable(world.account, node)
+    node_loss.make_unusable(world.account, node)
     world.end_stopped()
     world.settle(100)
     assert (node.state, node.errors[0].code, task.state) == ("unusable", "DiskFull", "active")
@@ -199,14 +199,14 @@ def test_an_unusable_node_says_why_until_it_is_rebooted(world):
 def test_a_node_that_is_lost_while_it_leaves_just_leaves(world):
     node, task = busy(world)
     world.call(pools.remove_nodes, {"nodeList": [node.id], "nodeDeallocationOption": "taskcompletion"}, poolId="p")
-    node_life.lose(world.account, node)
+    node_loss.lose(world.account, node)
     world.end_stopped()
     assert (node.pool.nodes, node.pool.allocation, task.state) == ({}, "steady", "active")
 
 
 def test_a_start_task_that_is_cut_off_is_not_tried_again_on_the_lost_node(world):
     pool = world.pool(startTask={"commandLine": "setup", "maxTaskRetryCount": -1})
-    node_life.make_unusable(world.account, only(pool))
+    node_loss.make_unusable(world.account, only(pool))
     world.end_stopped()
     world.settle(60)
     assert (world.running(), only(pool).state) == ([], "unusable")
@@ -272,7 +272,7 @@ def test_nodes_come_back_from_the_journal_as_they_were(world):
     first, second, third = pool.nodes.values()
     world.end("", 0)
     world.end("", 1)
-    node_life.make_unusable(world.account, second)
+    node_loss.make_unusable(world.account, second)
     again = load_pool(pool_record(pool)).nodes
     assert again[first.id].start_task_progress.exit_code == 0
     states = [again[node.id].state for node in (first, second, third)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from batch_emulator import node_life
+from batch_emulator import node_loss
 from batch_emulator.errors import BatchError
 from batch_emulator.operations import pools, usage_metrics
 from batch_emulator.records import load_pool, pool_record
@@ -114,7 +114,7 @@ def test_a_spot_drought_leaves_tasks_waiting_until_there_is_room_again(world):
     assert (pool.target_low_priority, len(pool.nodes)) == (5, 5)
     world.account.capacity.low_priority = 0
     for node in list(pool.nodes.values()):
-        node_life.preempt(world.account, node)
+        node_loss.preempt(world.account, node)
     world.end_stopped()
     assert {node.state for node in pool.nodes.values()} == {"preempted"}
     pending = world.account.jobs["j"].counts.active

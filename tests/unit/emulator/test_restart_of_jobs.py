@@ -2,11 +2,11 @@
 
 import pytest
 
-from batch_emulator import service
 from batch_emulator.account import Settings
-from batch_emulator.journal import SqliteJournal
 from batch_emulator.operations import jobs, schedules
+from batch_emulator.restore import restore
 from batch_emulator.service import build_account
+from batch_emulator.sqlite_journal import SqliteJournal
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def journaled(world, tmp_path):
         journals[-1].close()
         launcher = type(world.launcher)()
         account = build_account(Settings(), tmp_path, world.clock, launcher, journal())
-        service._restore(account, account.journal)
+        restore(account, account.journal)
         second = type(world)(account, world.clock, launcher)
         second.settle(1)
         return second

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batch_emulator import node_life
+from batch_emulator import node_loss
 from batch_emulator.errors import BatchError
 from batch_emulator.operations import jobs, nodes, tasks
 
@@ -111,7 +111,7 @@ def test_a_job_ends_although_a_node_to_be_released_is_gone(world):
     world.end("jobpreparation")
     world.end("a")
     terminate(world)
-    node_life.preempt(world.account, next(iter(pool.nodes.values())))
+    node_loss.preempt(world.account, next(iter(pool.nodes.values())))
     world.end_stopped()
     world.settle(10)
     assert job.state == "completed"
@@ -232,7 +232,7 @@ def test_when_one_node_of_a_multi_instance_task_goes_all_of_it_is_requeued(world
     world.settle()
     world.end("m")
     world.end("m")
-    node_life.lose(world.account, list(pool.nodes.values())[1])
+    node_loss.lose(world.account, list(pool.nodes.values())[1])
     world.end_stopped()
     assert (task.state, task.requeues) == ("active", 1)
 
