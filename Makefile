@@ -4,7 +4,7 @@ VENV := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check fmt docs pictures lock bench bench-worker kernels
+.PHONY: help setup demo test lint check fmt docs pictures lock bench bench-worker clients kernels
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ bench: setup  ## speed and memory, as a table
 
 bench-worker: setup  ## the worker beside scikit-image, Pillow, OpenCV and pyvips; PHOTOS=DIR for your own photos
 	@$(VENV)/python benchmarks/worker.py $(if $(PHOTOS),--photos $(PHOTOS))
+
+clients: setup  ## other people's Batch clients against the emulator, as a table; ONLY=java for some of them
+	@$(VENV)/python tests/clients/run.py $(ONLY)
 
 kernels: setup  ## compile the worker's C kernels, after a change of them
 	@$(VENV)/python tools/native.py

@@ -32,6 +32,20 @@ BLOCK = 1 << 18
 HEALTH = "/healthz"
 LONGEST_SECONDS = 30
 """Of a request, and the default."""
+SPELLED = {
+    "content-length": "Content-Length",
+    "content-range": "Content-Range",
+    "content-type": "Content-Type",
+    "dataserviceid": "DataServiceId",
+    "dataserviceversion": "DataServiceVersion",
+    "etag": "ETag",
+    "last-modified": "Last-Modified",
+    "location": "Location",
+    "retry-after": "Retry-After",
+    "server": "Server",
+    "www-authenticate": "WWW-Authenticate",
+}
+"""Headers that are not written in lower case: the Java client takes their names by the letter."""
 CHALLENGE = f'Bearer authorization_uri="https://login.microsoftonline.com/common", resource_id="{AUDIENCE}"'
 
 
@@ -201,7 +215,7 @@ def _head(reply: Reply, request_headers: dict[str, str]) -> list[tuple[bytes, by
     if "content-length" not in headers and reply.status not in (204, 304):
         length = reply.body.length if isinstance(reply.body, FileBody) else len(reply.body)
         headers["content-length"] = str(length)
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return [(SPELLED.get(name, name).encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 async def _send(reply: Reply, request_headers: dict[str, str], method: str, send: Send) -> None:

@@ -7,6 +7,8 @@ import binascii
 import hashlib
 import hmac
 import time
+from collections.abc import Iterator
+from itertools import product
 
 from batch_emulator.durations import http_date_seconds
 from batch_emulator.errors import BatchError
@@ -29,20 +31,39 @@ _SIGNED_HEADERS = (
 )
 
 
-def string_to_sign(request: Request, account_name: str) -> str:
-    """What the client signs: method, headers, ocp- headers, the raw path, the first value of each parameter."""
+def _lengths(request: Request) -> tuple[str, ...]:
+    """How the length of the body may be signed, the usual way first.
+
+    No body is "0" to some clients and nothing to others (JavaScript and .NET where they DELETE). A body that came in
+    chunks, without a length in the head, must be signed with its length: else anyone could add one.
+    """
+    sent = request.headers.get("content-length", "")
+    if sent.strip("0"):
+        return (sent,)
+    if request.body:
+        return (str(len(request.body)),)
+    return ("", "0") if request.method in ("GET", "HEAD") else ("0", "")
+
+
+def _dates(request: Request) -> tuple[str, ...]:
+    """How the Date header may be signed: beside ocp-date it counts as empty, since libraries and proxies add it."""
+    sent = request.headers.get("date", "")
+    return ("", sent) if sent and "ocp-date" in request.headers else (sent,)
+
+
+def strings_to_sign(request: Request, account_name: str) -> Iterator[str]:
+    """What a client may sign, the usual form first.
+
+    Method, headers, ocp- headers, the raw path, the first value of each parameter.
+    """
     headers = request.headers
-    signed = [headers.get(name, "") for name in _SIGNED_HEADERS]
-    if request.method not in ("GET", "HEAD"):
-        signed[2] = headers.get("content-length", "") or "0"
-    elif signed[2] == "0":
-        signed[2] = ""
-    lines = [request.method, *signed]
-    lines += [f"{name}:{headers[name]}" for name in sorted(headers) if name.startswith("ocp-")]
-    lines.append(f"/{account_name}{request.raw_path}")
+    extra = [f"{name}:{headers[name]}" for name in sorted(headers) if name.startswith("ocp-")]
+    extra.append(f"/{account_name}{request.raw_path}")
     query = first_values(request.query_string)
-    lines += [f"{name}:{query[name]}" for name in sorted(query) if query[name]]
-    return "\n".join(lines)
+    extra += [f"{name}:{query[name]}" for name in sorted(query) if query[name]]
+    for length, date in product(_lengths(request), _dates(request)):
+        known = headers | {"content-length": length, "date": date}
+        yield "\n".join([request.method, *(known.get(name, "") for name in _SIGNED_HEADERS), *extra])
 
 
 def sign(key: bytes, text: str) -> str:
@@ -70,9 +91,9 @@ class SharedKey:
                 ("AuthenticationErrorDetail", "Expected SharedKey name:signature."),
             )
         self._check_date(request)
-        expected = sign(self._key, string_to_sign(request, self._name))
         right_name = hmac.compare_digest(name.encode(), self._name.encode())
-        if not (hmac.compare_digest(signature.encode(), expected.encode()) and right_name):
+        wanted = (sign(self._key, text) for text in strings_to_sign(request, self._name))
+        if not (right_name and any(hmac.compare_digest(signature.encode(), each.encode()) for each in wanted)):
             raise BatchError(
                 "AuthenticationFailed",
                 ("AuthenticationErrorDetail", "The account name, the key or the signed string is wrong."),

@@ -115,11 +115,17 @@ class Gate:
             raise _refuse("Bearer needs TLS; start the emulator with --oauth, or use SharedKey.")
         else:
             scope = self.tokens.verify(token.strip())
-        _check_digest(request)
+        _check_body(request)
         return scope
 
 
-def _check_digest(request: Request) -> None:
+def _check_body(request: Request) -> None:
+    """The body is as long as its head says, also where it came in chunks, and has the digest that came with it."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) != len(request.body):
+        raise BatchError(
+            "AuthenticationFailed", ("AuthenticationErrorDetail", "Content-Length is not that of the body.")
+        )
     sent = request.headers.get("content-md5")
     if sent and sent != base64.b64encode(hashlib.md5(request.body, usedforsecurity=False).digest()).decode():
         raise BatchError("AuthenticationFailed", ("AuthenticationErrorDetail", "Content-MD5 is not that of the body."))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from functools import partial
 
-from batch_emulator import pool_life, quota
+from batch_emulator import pool_life, quota, usage
 from batch_emulator.account import Account
 from batch_emulator.autoscale import problems
 from batch_emulator.autoscale.evaluator import Outcome, Surroundings, Targets, evaluate, read
@@ -148,9 +148,10 @@ def _sample(account: Account) -> None:
     periods = 1 + (account.now() - due) // PERIOD
     for pool in account.pools.values():
         pool.history.add(Sample(due, _measure(account, pool)))
-        core_hours = len(pool.nodes) * quota.cores(pool.vm_size) * periods * PERIOD_SECONDS / 3600
-        row = account.usage.add(pool.id, pool.vm_size, due, core_hours)
-        account.journal.measured(pool, row)
+        core_hours = len(pool.nodes) * quota.cores(pool.vm_size) * PERIOD_SECONDS / 3600
+        for moment, number in usage.by_interval(due, PERIOD, periods):
+            row = account.usage.add(pool.id, pool.vm_size, moment, number * core_hours)
+            account.journal.measured(pool, row)
     account.next_sample = due + PERIOD * periods
     rest = account.next_sample - account.now()
     account.clock.call_later(max(0, rest) / TICKS_PER_SECOND, partial(_sample, account))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from batch_emulator.clock import TICKS_PER_SECOND
@@ -26,6 +26,15 @@ class UsageRow:
     def end(self) -> int:
         """Where the interval ends."""
         return self.start + INTERVAL
+
+
+def by_interval(first: int, step: int, number: int) -> Iterator[tuple[int, int]]:
+    """How many of `number` moments, `step` ticks apart from `first` on, are in each interval: (its first, how many)."""
+    while number > 0:
+        left = INTERVAL - first % INTERVAL
+        here = min(number, -(-left // step))
+        yield first, here
+        first, number = first + here * step, number - here
 
 
 @dataclass(slots=True)

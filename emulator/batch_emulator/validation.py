@@ -27,6 +27,8 @@ _TOKEN: dict[str, Any] = {"$ref": "#/$defs/AuthenticationTokenSettings"}
 _POOL: dict[str, Any] = {
     "targetNodeCommunicationMode": _MODE,
     "certificateReferences": {"type": "array", "items": {"type": "object"}},
+    "cloudServiceConfiguration": {"type": "object"},
+    "applicationLicenses": {"type": "array", "items": {"type": "string"}},
     "resourceTags": {"type": "object"},
 }
 OLD_FIELDS: dict[str, dict[str, Any]] = {

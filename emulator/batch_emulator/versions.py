@@ -15,8 +15,19 @@ from typing import Any
 from batch_emulator.errors import BatchError
 from batch_emulator.validation import OLD_FIELDS, schema
 
-API_VERSIONS = ("2022-01-01.15.0", "2022-10-01.16.0", "2024-02-01.19.0", "2024-07-01.20.0", "2025-06-01")
-V15, V16, V19, V20, CURRENT = API_VERSIONS
+CURRENT = "2025-06-01"
+API_VERSIONS = (
+    "2020-09-01.12.0",
+    "2021-06-01.14.0",
+    "2022-01-01.15.0",
+    "2022-10-01.16.0",
+    "2023-05-01.17.0",
+    "2023-11-01.18.0",
+    "2024-02-01.19.0",
+    "2024-07-01.20.0",
+    CURRENT,
+)
+V12, V14, V15, V16, V17, V18, V19, V20, _ = API_VERSIONS
 
 Body = dict[str, Any]
 
@@ -64,6 +75,8 @@ From the OpenAPI of 2024-07-01.20.0 and the release notes of azure-batch 12.0.0 
 GONE = frozenset(
     (
         "certificateReferences",
+        "cloudServiceConfiguration",
+        "applicationLicenses",
         "resourceTags",
         "targetNodeCommunicationMode",
         "currentNodeCommunicationMode",
@@ -130,7 +143,7 @@ def _plan(model: str) -> _Plan:
 
 
 def _knows(model: str, name: str, version: str) -> bool:
-    first = SINCE.get(model, {}).get(name, V15)
+    first = SINCE.get(model, {}).get(name, V12)
     return first <= version and not (name in GONE and version == CURRENT)
 
 
@@ -148,6 +161,8 @@ def _only_empty(name: str, value: Any) -> None:
 _REFUSED = {
     "certificateReferences": "Certificates left the service in February 2024.",
     "resourceTags": "Only accounts whose pools are in a subscription of their own have tags of resources.",
+    "cloudServiceConfiguration": "Cloud Services left the service in February 2024.",
+    "applicationLicenses": "Licences left the data plane before 2025-06-01.",
 }
 
 

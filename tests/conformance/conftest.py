@@ -25,7 +25,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 
 from batch_emulator.account import Settings
-from batch_emulator.auth import sign, string_to_sign
+from batch_emulator.auth import sign, strings_to_sign
 from batch_emulator.routes import find
 from batch_emulator.server import running_in_thread
 from batch_emulator.validation import schema
@@ -182,7 +182,7 @@ class Account:
             fields["content-type"] = "application/json; odata=minimalmetadata; charset=utf-8"
         fields |= headers or {}
         lower = {name.lower(): value for name, value in fields.items()}
-        text = string_to_sign(Request(method, path, query, lower, b""), self.name)
+        text = next(strings_to_sign(Request(method, path, query, lower, b""), self.name))
         signature = sign(base64.b64decode(key or self.key), text)
         fields.setdefault("authorization", f"SharedKey {self.name}:{signature}")
         host, _, port = self.endpoint.removeprefix("http://").partition(":")
@@ -193,7 +193,8 @@ class Account:
                 connection.putheader(name, value)
             connection.endheaders(content)
             found = connection.getresponse()
-            answer = Answer(found.status, {k.lower(): v for k, v in found.getheaders()}, found.read())
+            spelled = tuple(name for name, _ in found.getheaders())
+            answer = Answer(found.status, {k.lower(): v for k, v in found.getheaders()}, found.read(), spelled)
         finally:
             connection.close()
         is_json = "json" in answer.headers.get("content-type", "") and method != "HEAD" and path != "/healthz"
@@ -208,6 +209,8 @@ class Answer:
     status: int
     headers: dict[str, str]
     content: bytes
+    spelled: tuple[str, ...] = ()
+    """The headers' names, as they were written."""
 
     @property
     def body(self) -> Any:

@@ -2,17 +2,41 @@
 
 import base64
 import hashlib
+import http.client
 import json
 import re
+from email.utils import formatdate
 
 import pytest
 from azure.batch import models
 
+from batch_emulator.auth import sign, strings_to_sign
 from batch_emulator.routes import ROUTES
 from batch_emulator.versions import API_VERSIONS
+from batch_emulator.wire import Request
 
 OLD = "api-version=2024-07-01.20.0"
 LISTS = [route for route in ROUTES if "maxresults" in route.query]
+
+
+@pytest.fixture
+def sent(account):
+    """Sends a request byte by byte, without a signature of its own, and gives the status."""
+
+    def send(method, target, fields, content):
+        host, _, port = account.endpoint.removeprefix("http://").partition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=10)
+        try:
+            connection.putrequest(method, target, skip_accept_encoding=True)
+            for name, value in fields.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            connection.send(content)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    return send
 
 
 @pytest.fixture
@@ -146,12 +170,54 @@ def test_a_body_that_is_not_the_digested_one_is_refused(account, bench):
     assert (tampered.status, tampered.code) == (403, "AuthenticationFailed")
 
 
-def test_a_body_of_another_length_than_was_signed_is_refused(account, bench):
-    path = f"/jobs/{bench.job()}"
-    signed = account.send("PATCH", path, {"priority": 3}, headers={"x-nothing": "1"})
-    assert signed.status == 200
-    forged = {"authorization": "SharedKey localbatch:AAAA"}
-    assert account.send("PATCH", path, {"priority": 30}, headers=forged).status == 403
+def test_a_body_of_another_length_than_was_signed_is_refused(account, bench, sent):
+    path, query = f"/jobs/{bench.job()}", "api-version=2025-06-01"
+    fields = {"ocp-date": formatdate(usegmt=True), "content-type": "application/json", "content-length": "14"}
+    text = next(strings_to_sign(Request("PATCH", path, query, fields, b""), account.name))
+    fields["authorization"] = f"SharedKey {account.name}:{sign(base64.b64decode(account.key), text)}"
+    assert sent("PATCH", f"{path}?{query}", fields, b'{"priority": 3}'[:14]) == 400  # not JSON, but let in
+    assert sent("PATCH", f"{path}?{query}", fields, b'{"priority":3}') == 200
+    # As on Azure the signature covers the length alone: without Content-MD5 a body as long takes its place.
+    assert sent("PATCH", f"{path}?{query}", fields, b'{"priority":9}') == 200
+    assert sent("PATCH", f"{path}?{query}", fields | {"content-length": "15"}, b'{"priority":30}') == 403
+    chunked = {name: value for name, value in fields.items() if name != "content-length"}
+    for head in (chunked, fields):  # a length in the head beside the chunks says nothing of them
+        longer = head | {"transfer-encoding": "chunked"}
+        assert sent("PATCH", f"{path}?{query}", longer, b'f\r\n{"priority":30}\r\n0\r\n\r\n') == 403
+    assert account.send("GET", path).body["priority"] == 9
+
+
+def test_a_body_cannot_be_added_to_a_request_that_was_signed_without_one(account, bench, sent):
+    path, query = f"/jobs/{bench.job()}/terminate", "api-version=2025-06-01"
+    fields = {"ocp-date": formatdate(usegmt=True)}
+    text = next(strings_to_sign(Request("POST", path, query, fields, b""), account.name))
+    fields["authorization"] = f"SharedKey {account.name}:{sign(base64.b64decode(account.key), text)}"
+    added = b'18\r\n{"terminateReason":"me"}\r\n0\r\n\r\n'
+    assert sent("POST", f"{path}?{query}", fields | {"transfer-encoding": "chunked"}, added) == 403
+    assert sent("POST", f"{path}?{query}", fields | {"content-length": "0"}, b"") == 202
+
+
+def test_a_delete_may_sign_no_length_at_all_as_javascript_does(account, bench, sent):
+    path, query = f"/jobs/{bench.job()}", "api-version=2025-06-01"
+    fields = {"ocp-date": formatdate(usegmt=True)}
+    usual = next(strings_to_sign(Request("DELETE", path, query, fields, b""), account.name))
+    text = usual.replace("\n0\n", "\n\n", 1)
+    assert text != usual
+    fields["authorization"] = f"SharedKey {account.name}:{sign(base64.b64decode(account.key), text)}"
+    assert sent("DELETE", f"{path}?{query}", fields, b"") == 202
+
+
+def test_headers_are_spelled_as_azure_spells_them(account, bench):
+    """The client for Java reads them into fields, by the letter."""
+    job_id = bench.job(bench.pool())
+    bench.run(job_id, "t", "/bin/true")
+    head = account.send("HEAD", f"/jobs/{job_id}/tasks/t/files/stdout.txt")
+    assert {
+        "Content-Length", "Content-Type", "DataServiceVersion", "ETag", "Last-Modified", "Server",
+        "ocp-batch-file-isdirectory", "ocp-batch-file-mode", "ocp-batch-file-url", "ocp-creation-time", "request-id",
+    } <= set(head.spelled)  # fmt: skip
+    patched = account.send("PATCH", f"/jobs/{job_id}", {"priority": 1})
+    assert {"DataServiceId", "ETag"} <= set(patched.spelled)
 
 
 def test_bearer_without_tls_is_refused(account):
@@ -220,7 +286,12 @@ def test_what_older_versions_say_differently_is_understood(account, bench):
     assert disk["managedDisk"]["storageAccountType"] == "premium_lrs"
     refused = account.send("POST", "/pools", pool | {"id": "x"})
     assert (refused.status, refused.code) == (400, "InvalidRequestBody")
-    for name, value in (("certificateReferences", [{"thumbprint": "a"}]), ("resourceTags", {"a": "b"})):
+    for name, value in (
+        ("certificateReferences", [{"thumbprint": "a"}]),
+        ("resourceTags", {"a": "b"}),
+        ("cloudServiceConfiguration", {"osFamily": "6"}),
+        ("applicationLicenses", ["maya"]),
+    ):
         refused = account.send("POST", "/pools", pool | {"id": "x", name: value}, query=OLD)
         assert (refused.status, refused.code) == (400, "UnsupportedProperty")
     refused = account.send("POST", "/pools", pool | {"id": "x", "targetNodeCommunicationMode": "loud"}, query=OLD)

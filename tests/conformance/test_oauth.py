@@ -1,5 +1,6 @@
 """Bearer tokens over TLS, with the real SDK."""
 
+import asyncio
 import base64
 import json
 import ssl
@@ -9,6 +10,7 @@ import urllib.request
 
 import pytest
 from azure.batch import BatchClient
+from azure.batch.aio import BatchClient as AsyncBatchClient
 from azure.core.credentials import AccessToken, AzureNamedKeyCredential
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
@@ -60,6 +62,23 @@ def test_a_token_of_the_emulator_lets_the_sdk_in(server, client_with):
     assert server.emulator.account.url.startswith("https://")
     with client_with(oauth.issue(server.emulator.credentials.key)) as client:
         assert list(client.list_jobs()) == []
+
+
+def test_a_token_lets_the_asynchronous_sdk_in_too(server):
+    class Given:
+        async def get_token(self, *scopes, **_):
+            assert scopes == ("https://batch.core.windows.net//.default",)
+            return AccessToken(oauth.issue(server.emulator.credentials.key), int(time.time()) + 3600)
+
+        async def close(self):
+            pass
+
+    async def jobs():
+        verify = str(server.certificate.path)
+        async with AsyncBatchClient(server.emulator.account.url, Given(), connection_verify=verify) as client:
+            return [job async for job in client.list_jobs()]
+
+    assert asyncio.run(jobs()) == []
 
 
 def test_a_token_for_azure_batch_lets_in_only_where_any_is_accepted(server, client_with):

@@ -54,3 +54,13 @@ def test_links_between_documents_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
             if not target.startswith(("http://", "https://")):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_table_of_clients_holds_those_that_are_driven():
+    driven = re.findall(r'Client\("([^"]+)", "([^"]+)"', (ROOT / "tests" / "clients" / "run.py").read_text())
+    rows = re.findall(
+        r"^\| (?!Client |Python azure-batch 15)([^|]+) \| (20[^|]+) \|",
+        (ROOT / "docs" / "emulator.md").read_text(),
+        re.MULTILINE,
+    )
+    assert rows == driven != []

@@ -4,9 +4,15 @@ from email.utils import formatdate
 
 import pytest
 
-from batch_emulator.auth import SharedKey, sign, string_to_sign
+from batch_emulator.auth import SharedKey, sign, strings_to_sign
 from batch_emulator.errors import BatchError
 from batch_emulator.wire import Request
+
+
+def string_to_sign(request, account):
+    """The usual one of the strings that a client may sign."""
+    return next(strings_to_sign(request, account))
+
 
 KEY = b64encode(b"k" * 64).decode()
 
@@ -57,6 +63,33 @@ def test_a_signed_header_cannot_be_changed_afterwards():
     changed.headers["content-length"] = "11"
     with pytest.raises(BatchError, match="AuthenticationFailed"):
         SharedKey("acc", KEY).verify(changed)
+
+
+@pytest.mark.parametrize(
+    ("method", "length"), [("DELETE", ""), ("DELETE", "0"), ("POST", "0"), ("GET", ""), ("GET", "0")]
+)
+def test_no_body_may_be_signed_as_nothing_or_as_zero(method, length):
+    headers = {"ocp-date": formatdate(usegmt=True)}
+    wanted = Request(method, "/jobs/a", "", headers, b"")
+    lines = string_to_sign(wanted, "acc").split("\n")
+    lines[3] = length
+    headers["authorization"] = f"SharedKey acc:{sign(b'k' * 64, chr(10).join(lines))}"
+    SharedKey("acc", KEY).verify(wanted)
+
+
+def test_a_body_without_a_length_in_the_head_is_signed_with_its_length():
+    bare = signed()
+    added = Request(bare.method, bare.raw_path, bare.query_string, bare.headers, b"{}")
+    with pytest.raises(BatchError, match="AuthenticationFailed"):
+        SharedKey("acc", KEY).verify(added)
+    added.headers["authorization"] = f"SharedKey acc:{sign(b'k' * 64, string_to_sign(added, 'acc'))}"
+    SharedKey("acc", KEY).verify(added)
+
+
+def test_a_date_that_a_proxy_adds_beside_ocp_date_does_not_count():
+    wanted = signed()
+    wanted.headers["date"] = "Mon, 01 Jan 2024 00:00:00 GMT"
+    SharedKey("acc", KEY).verify(wanted)
 
 
 @pytest.mark.parametrize("seconds", [-1000, 1000])
