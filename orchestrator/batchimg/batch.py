@@ -42,6 +42,7 @@ class Batch:
                 models.EnvironmentSetting(name=name, value=value) for name, value in spec.environment.items()
             ],
             all_tasks_complete_mode="noaction",
+            uses_task_dependencies=True,
         )
         try:
             patiently(lambda: self._call(f"create job {spec.id!r}", self._client.create_job, job))
@@ -68,7 +69,7 @@ class Batch:
     def _add_once(self, job: str, group: Sequence[TaskSpec]) -> None:
         from azure.batch import models
 
-        values = [models.BatchTaskCreateOptions(id=task.id, command_line=task.command) for task in group]
+        values = [_task(task) for task in group]
         action = f"add tasks to job {job!r}"
         result = self._call(action, self._client.create_task_collection, job, models.BatchTaskGroup(task_values=values))
         for one in result.result_values or []:
@@ -232,6 +233,21 @@ def _job(found: Any, number: int) -> Job:
         ended=info.end_time if info else None,
         termination_reason=info.termination_reason if info else None,
     )
+
+
+def _task(spec: TaskSpec) -> Any:
+    """A task whose failure does not keep others from starting."""
+    from azure.batch import models
+
+    task = models.BatchTaskCreateOptions(
+        id=spec.id,
+        command_line=spec.command,
+        exit_conditions=models.ExitConditions(default=models.ExitOptions(dependency_action="satisfy")),
+    )
+    if spec.after:
+        ranges = [models.BatchTaskIdRange(start=ids[0], end=ids[-1]) for ids in spec.after]
+        task.depends_on = models.BatchTaskDependencies(task_id_ranges=ranges)
+    return task
 
 
 def _text(value: Any) -> str:

@@ -52,10 +52,11 @@ class FailedTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """A task to add."""
+    """A task to add. It waits for the end, good or bad, of those whose ids are in ``after``."""
 
     id: str
     command: str
+    after: tuple[range, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,15 @@ def connect(settings: Settings, observer: Observer = nobody, *, announce: bool =
         services.store.close()
 
 
+def is_reachable(settings: Settings) -> bool:
+    """Whether there is something to connect to without starting it: Azure, or a local stack that runs."""
+    if not settings.is_local:
+        return True
+    from batchimg.local.running import find
+
+    return find() is not None
+
+
 def _configured(settings: Settings) -> Services:
     key, batch_key = settings.storage_key, settings.batch_key
     batch_endpoint, storage_endpoint = settings.batch_endpoint or "", settings.storage_endpoint or ""

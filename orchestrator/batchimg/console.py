@@ -24,11 +24,15 @@ from batchimg.events import Event, Progressed, Told
 from batchimg.words import count, size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from batchimg.download import Downloaded
+    from batchimg.ledger import Cause
     from batchimg.local.status import StackStatus
     from batchimg.logs import TaskLog
     from batchimg.plan import Plan
     from batchimg.preview import Preview
+    from batchimg.retry import Retry
     from batchimg.submit import Submitted
     from batchimg.watch import RunStatus
     from batchimg_worker.contract import RunSpec
@@ -107,11 +111,15 @@ class Screen:
             values = {"run": spec.run, "images": spec.images, "bytes": spec.bytes, "chunks": spec.chunks}
             self._json(values | {"resumed": submitted.resumed, "ended": submitted.ended})
             return
-        if submitted.ended:
+        if submitted.ended and submitted.known:
+            self.say(f"Nothing is new: run {spec.run} has all {count(submitted.known, 'image')}.")
+            self.tell(f"  batchimg retry {spec.run}   does again what failed, --all does everything again")
+        elif submitted.ended:
             self.say(f"Run {spec.run} of these images, this recipe and this name is done already.")
         else:
             again = " goes on" if submitted.resumed else " is on its way"
-            self.say(f"Run {spec.run}{again}: {count(spec.images, 'image')} in {count(spec.chunks, 'task')}.")
+            known = f" {count(submitted.known, 'image')} done before in run {spec.parent}." if spec.parent else ""
+            self.say(f"Run {spec.run}{again}: {count(spec.images, 'image')} in {count(spec.chunks, 'task')}.{known}")
         self.tell(f"  batchimg status {spec.run} --watch")
         self.tell(f"  batchimg download {spec.run} --to results")
         self.tell(f"  batchimg gallery {spec.run}")
@@ -143,6 +151,34 @@ class Screen:
         if not as_json and not self.out.is_terminal:
             self.out.print(tables.status_panel(last))
         return last
+
+    def failures(self, causes: "list[Cause]", spec: "RunSpec", as_json: bool) -> None:
+        """Why images are not done."""
+        if as_json:
+            self._json(causes)
+        elif causes:
+            self.out.print(tables.failures_table(causes))
+            self.tell(f"  batchimg retry {spec.run}   does them again; --cause TEXT those of one cause alone")
+        else:
+            self.say(f"Every image of run {spec.run} that is over is done.")
+
+    def ledger(self, states: "Mapping[str, int]", spec: "RunSpec") -> None:
+        """How many images are in which state, and how to get them all."""
+        self.out.print(tables.facts(*((state, f"{number:,}") for state, number in sorted(states.items()))))
+        self.tell(f"  batchimg ledger {spec.run} --csv --to ledger.csv   writes them all; also --parquet, --json")
+
+    def retry(self, retry: "Retry", as_json: bool) -> None:
+        """What a retry would do."""
+        if not as_json:
+            self.skipped(retry)
+        self.plan(retry.plan, as_json)
+
+    def skipped(self, retry: "Retry") -> None:
+        """What a retry leaves alone."""
+        if retry.quarantined:
+            self.tell(f"{count(retry.quarantined, 'quarantined image')} left alone; --include-quarantined tries them.")
+        if retry.unsent:
+            self.tell(f"{count(retry.unsent, 'image')} never sent; mend them and type the submit again.")
 
     def runs(self, specs: "list[RunSpec]", as_json: bool) -> None:
         """All runs."""

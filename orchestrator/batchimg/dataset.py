@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from batchimg_worker.contract import Source
@@ -60,6 +60,16 @@ class Dataset:
         """The MD5 of one image in hexadecimal, None where it is not known."""
         digest = self.digests[16 * index : 16 * index + 16]
         return digest.hex() if any(digest) else None
+
+    def only(self, indexes: list[int]) -> Dataset:
+        """Some of the images, in the same order."""
+        return replace(
+            self,
+            paths=[self.paths[index] for index in indexes],
+            sizes=array("Q", (self.sizes[index] for index in indexes)),
+            digests=b"".join(self.digests[16 * index : 16 * index + 16] for index in indexes),
+            tags=[self.tags[index] for index in indexes] if self.tags else [],
+        )
 
     def rows(self, chunk: range) -> Iterator[tuple[str, int, str | None]]:
         """Path, size and MD5 of some images."""

@@ -14,6 +14,7 @@ from batchimg.collect import records
 from batchimg.connect import Services
 from batchimg.errors import InputError, MachineError
 from batchimg.events import Observer, Progressed, nobody
+from batchimg.lineage import Lineage, lineage, records_of_all
 from batchimg.localpath import LocalNames
 from batchimg.parallel import in_parallel
 from batchimg_worker.contract import RunSpec, dump
@@ -40,21 +41,23 @@ def download(
 ) -> Downloaded:
     """Fetch the pictures of a run, or of one variant, and its records as ``results.jsonl``.
 
+    Those that it goes on from are part of it: the latest run's picture of an image is the one that is fetched.
     Every file is checked against its MD5 before it gets its name. Interrupted, the same call goes on. Raises
     InputError for an unknown variant or folder, MachineError where the disk is full.
     """
     _check_variant(spec, variant)
     parts = _parts_folder(to)
-    fetcher = _Fetcher(services.outputs, LocalNames(to), parts, f"{spec.run}/")
+    fetcher = _Fetcher(services.outputs, LocalNames(to), parts)
     files = skipped = size = 0
     try:
-        wanted = services.outputs.list(f"{spec.run}/{variant}/" if variant else f"{spec.run}/")
+        family = lineage(services, spec)
+        wanted = _pictures(services, family, variant)
         for was_there, length in in_parallel(fetcher.fetch, wanted, services.settings.download_threads):
             files += 1
             skipped += was_there
             size += length
             observer(Progressed("download", files, None, unit="files", bytes=size, skipped=skipped))
-        results = _write_results(services, spec, to, parts)
+        results = _write_results(services, family, to, parts)
     except OSError as error:
         raise _full_or_broken(error, to) from error
     finally:
@@ -68,11 +71,10 @@ class _Fetcher:
     container: Container
     names: LocalNames
     parts: Path
-    prefix: str
 
     def fetch(self, blob: Blob) -> tuple[bool, int]:
         """Fetch one picture; True where it was there already."""
-        target = self.names.place(blob.path[len(self.prefix) :])
+        target = self.names.place(_name(blob))
         if _is_whole(target, blob):
             return True, blob.size
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +93,34 @@ class _Fetcher:
             )
         part.replace(target)
         return False, size
+
+
+def _pictures(services: Services, family: Lineage, variant: str | None) -> Iterator[Blob]:
+    """The pictures of a run and of those that it goes on from, but for what a later run has in their place."""
+    taken: set[str] = set()
+    for number, spec in enumerate(family):
+        if number:
+            taken |= set(_outdated(services, family[number - 1], spec))
+        for blob in services.outputs.list(f"{spec.run}/{variant}/" if variant else f"{spec.run}/"):
+            name = _name(blob)
+            if name not in taken:
+                yield blob
+                if spec is not family[-1]:
+                    taken.add(name)
+
+
+def _outdated(services: Services, later: RunSpec, earlier: RunSpec) -> Iterator[str]:
+    """Pictures of images that have changed since, and could not be done then."""
+    undone = {record.path for record in records(services, later) if record.status != "done"}
+    if undone:
+        for record in records(services, earlier):
+            if record.path in undone:
+                yield from (f"{output.variant}/{output.path}" for output in record.outputs)
+
+
+def _name(blob: Blob) -> str:
+    """A picture's path below its run."""
+    return blob.path.partition("/")[2]
 
 
 def _is_whole(target: Path, blob: Blob) -> bool:
@@ -130,16 +160,16 @@ def _parts_folder(to: Path) -> Path:
     return parts
 
 
-def _write_results(services: Services, spec: RunSpec, to: Path, parts: Path) -> Path:
+def _write_results(services: Services, family: Lineage, to: Path, parts: Path) -> Path:
     part, target = parts / "results.jsonl", to / "results.jsonl"
     with part.open("wb") as stream:
-        stream.writelines(_lines(services, spec))
+        stream.writelines(_lines(services, family))
     part.replace(target)
     return target
 
 
-def _lines(services: Services, spec: RunSpec) -> Iterator[bytes]:
-    for record in records(services, spec):
+def _lines(services: Services, family: Lineage) -> Iterator[bytes]:
+    for record in records_of_all(services, family):
         yield dump(record) + b"\n"
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from batchimg.collect import chunk_records, rejected
+from batchimg.collect import chunk_records, records, rejected
 from batchimg.connect import Services
 from batchimg.errors import MachineError
 from batchimg.events import Observer, Progressed, nobody
+from batchimg.lineage import Lineage, lineage
 from batchimg.parallel import in_parallel
 from batchimg.thumbnail import LONGEST, thumbnail
 from batchimg.watch import ChunkTally, status, tallies
@@ -42,11 +43,11 @@ def write_gallery(services: Services, spec: RunSpec, page: Path, limit: int = 40
     """
     import jinja2
 
-    chunks = tallies(services, spec.run)
-    chosen = _spread(services, spec, chunks, limit)
+    family = lineage(services, spec)
+    chosen = _chosen(services, family, limit)
     maker = _RowMaker(services.store_of(spec.source).container(spec.source.container), services.outputs, spec)
     rows: dict[str, Row] = {}
-    for row in in_parallel(maker.row, chosen, READERS):
+    for row in in_parallel(lambda one: maker.row(*one), chosen, READERS):
         rows[row.path] = row
         observer(Progressed("gallery", len(rows), len(chosen)))
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
@@ -55,8 +56,8 @@ def write_gallery(services: Services, spec: RunSpec, page: Path, limit: int = 40
         spec=spec,
         status=status(services, spec),
         variants=[variant.name for variant in spec.recipe.variants],
-        rows=[rows[record.path] for record in chosen],
-        failures=list(_failures(services, spec, chunks)),
+        rows=[rows[record.path] for _, record in chosen],
+        failures=list(_failures(services, family)),
         longest=LONGEST,
     )
     try:
@@ -73,12 +74,12 @@ class _RowMaker:
     outputs: Container
     spec: RunSpec
 
-    def row(self, record: ImageResult) -> Row:
+    def row(self, run: str, record: ImageResult) -> Row:
         by_variant = {output.variant: output for output in record.outputs}
         pictures = []
         for variant in self.spec.recipe.variants:
             output = by_variant.get(variant.name)
-            path = output_path(self.spec.run, variant.name, output.path) if output else ""
+            path = output_path(run, variant.name, output.path) if output else ""
             pictures.append(_shown(self.outputs, path) if output else "")
         return Row(
             path=record.path,
@@ -103,6 +104,16 @@ def _shown(container: Container, path: str) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
 
 
+def _chosen(services: Services, family: Lineage, limit: int) -> list[tuple[str, ImageResult]]:
+    """Done images with their runs: the latest run's first, as far as they go."""
+    chosen: dict[str, tuple[str, ImageResult]] = {}
+    for spec in family:
+        for record in _spread(services, spec, tallies(services, spec.run), limit):
+            if len(chosen) < limit:
+                chosen.setdefault(record.path, (spec.run, record))
+    return [chosen[path] for path in sorted(chosen)]
+
+
 def _spread(services: Services, spec: RunSpec, chunks: list[ChunkTally], limit: int) -> list[ImageResult]:
     """Done images, taken from as many chunks as there are, in turn; no more results are read than needed."""
     finished = [chunk.number for chunk in chunks if chunk.done and chunk.has_result]
@@ -123,13 +134,24 @@ def _done(services: Services, path: str) -> Iterator[ImageResult]:
     return (record for record in chunk_records(services, path) if record.status == "done")
 
 
-def _failures(services: Services, spec: RunSpec, chunks: list[ChunkTally]) -> Iterator[ImageResult]:
-    """The first failed images; only the results of chunks that have some are read."""
-    failed = (
-        record
-        for chunk in chunks
-        if chunk.failed and chunk.has_result
-        for record in chunk_records(services, result_path(spec.run, chunk.number))
-        if record.status == "failed"
-    )
-    return itertools.islice(itertools.chain(rejected(services, spec), failed), MOST_FAILURES)
+def _failures(services: Services, family: Lineage) -> Iterator[ImageResult]:
+    """The first failed images, and not those that a later run has tried again."""
+    seen: set[str] = set()
+    failed = []
+    for spec in family:
+        failed += [
+            record for record in itertools.islice(_failed(services, spec), MOST_FAILURES) if record.path not in seen
+        ]
+        if spec is not family[-1] and len(failed) < MOST_FAILURES:
+            seen.update(record.path for record in records(services, spec))
+    return iter(failed[:MOST_FAILURES])
+
+
+def _failed(services: Services, spec: RunSpec) -> Iterator[ImageResult]:
+    """What failed in one run; only the results of chunks that have some are read."""
+    yield from rejected(services, spec)
+    for chunk in tallies(services, spec.run):
+        if chunk.failed and chunk.has_result:
+            for record in chunk_records(services, result_path(spec.run, chunk.number)):
+                if record.status != "done":
+                    yield record

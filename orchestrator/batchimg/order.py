@@ -6,25 +6,27 @@ from batchimg.connect import Services, check_pool
 from batchimg.containers import create_containers
 from batchimg.dataset import Dataset
 from batchimg.events import Observer, nobody
+from batchimg.incremental import Reduced, check_is_there, reduce_plan
 from batchimg.plan import Plan, check_name, clean_name, make_plan
 from batchimg.scan import is_url, scan, scan_blobs, source_of
-from batchimg.settings import Settings
+from batchimg.settings import Settings, limits_of
 from batchimg.submit import Submitted, submit
 from batchimg.upload import upload
-from batchimg_worker.contract import Limits, Source
+from batchimg_worker.contract import INPUTS, Limits, Source
 from batchimg_worker.naming import check_paths
 from batchimg_worker.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A dataset, a recipe, and how to cut and name the run."""
+    """A dataset, a recipe, and how to cut and name the run. ``everything``: also what an earlier run has done."""
 
     dataset: str
     recipe: Recipe
     limits: Limits
     name: str | None
     chunk_images: int | None
+    everything: bool = False
 
     @staticmethod
     def of(settings: Settings, dataset: str, recipe: Recipe, name: str | None = None) -> "Order":
@@ -32,7 +34,7 @@ class Order:
         return Order(
             dataset=dataset,
             recipe=recipe,
-            limits=Limits(max_megapixels=settings.max_megapixels, memory_mb=settings.memory_mb),
+            limits=limits_of(settings),
             name=None if name is None else check_name(name),
             chunk_images=settings.chunk_images,
         )
@@ -50,13 +52,33 @@ class Order:
         """The plan of a folder: nothing is sent and no file is opened."""
         return self._plan(scan(self.dataset))
 
+    def reduced_folder(self, services: Services, plan: Plan) -> Reduced:
+        """The plan of a folder without what is done, by names and sizes: checksums are compared when it is sent."""
+        return self.reduced(services, plan, Source(container=INPUTS, prefix=f"{plan.dataset.name}/"))
+
     def plan_blobs(self, services: Services) -> tuple[Plan, Source]:
         """The plan of a dataset in blob storage: its container is listed."""
         source = source_of(self.dataset, services.store.endpoint)
         return self._plan(scan_blobs(self.dataset, source, services.store_of(source))), source
 
-    def place(self, services: Services, observer: Observer = nobody, found: Dataset | None = None) -> Submitted:
-        """Upload what is missing and start the run, or go on with it; ``found`` is a scan that was made before."""
+    def reduced(self, services: Services, plan: Plan, source: Source) -> Reduced:
+        """The plan without what the latest run over these images has, unless everything is wanted."""
+        if self.everything:
+            return Reduced(plan, None)
+        return reduce_plan(services, plan, self._name(plan), source, self.chunk_images)
+
+    def place(
+        self,
+        services: Services,
+        observer: Observer = nobody,
+        found: Dataset | None = None,
+        *,
+        resume: bool = False,
+    ) -> Submitted:
+        """Upload what is missing and start the run, or go on with it; ``found`` is a scan that was made before.
+
+        With ``resume`` only a run that is there already: raises InputError where there is none.
+        """
         if self.is_url:
             plan, source = self.plan_blobs(services)
             _check(services)
@@ -65,7 +87,16 @@ class Order:
             _check(services)
             sent, source = upload(found, services.store, services.settings.upload_threads, observer)
             plan = self._plan(sent)
-        return submit(plan, self.name or _default_name(plan.dataset), source, services, observer)
+        reduced = self.reduced(services, plan, source)
+        if reduced.base is not None and reduced.nothing_new:
+            return Submitted(reduced.base, resumed=True, ended=True, known=reduced.plan.known)
+        name = self._name(plan)
+        if resume:
+            check_is_there(services, reduced.plan, name, source)
+        return submit(reduced.plan, name, source, services, observer)
+
+    def _name(self, plan: Plan) -> str:
+        return self.name or _default_name(plan.dataset)
 
     def _plan(self, dataset: Dataset) -> Plan:
         """The plan. Raises RecipeError where two pictures would get one name."""

@@ -18,12 +18,17 @@ NAME = re.compile(rf"^[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST_NAME - 1}}}$")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a submit would do. ``chunks`` are ranges of the dataset's images."""
+    """What a submit would do. ``chunks`` are ranges of the dataset's images.
+
+    With a ``parent`` the dataset is what that run left to do; ``known`` images are not in it.
+    """
 
     dataset: Dataset
     recipe: Recipe
     limits: Limits
     chunks: list[range]
+    parent: str | None = None
+    known: int = 0
 
     @property
     def outputs(self) -> int:
@@ -47,6 +52,8 @@ def plan_hash(plan: Plan, source: Source) -> str:
         plan.limits.model_dump_json(),
     )
     digest.update(repr(header).encode())
+    if plan.parent is not None:
+        digest.update(f"\0parent\0{plan.parent}".encode())
     for chunk in plan.chunks:
         digest.update(b"\0chunk\0")
         for index in chunk:
@@ -61,6 +68,11 @@ def plan_hash(plan: Plan, source: Source) -> str:
 def run_id(name: str, plan_digest: str) -> str:
     """The run's id, which is the Batch job's id: it ends in the plan's hash."""
     return f"{name}-{plan_digest[:10]}"
+
+
+def name_of(run: str) -> str:
+    """The name that a run was given: its id without the hash, and without the number of a retry."""
+    return re.sub(r"(-r\d+)?-[0-9a-f]{10}$", "", run)
 
 
 def check_name(name: str) -> str:
@@ -91,4 +103,5 @@ def spec_of(plan: Plan, name: str, source: Source, created: datetime) -> RunSpec
         bytes=plan.dataset.bytes,
         chunks=len(plan.chunks),
         rejected=len(plan.dataset.rejected),
+        parent=plan.parent,
     )

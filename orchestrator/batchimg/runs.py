@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from batchimg.connect import Services
-from batchimg.errors import UnknownRun
+from batchimg.errors import InputError, UnknownRun
 from batchimg.events import Observer, Progressed, nobody
 from batchimg.parallel import in_parallel
 from batchimg.submit import ENDED
 from batchimg_worker.contract import RunSpec, parse, run_path
-from batchimg_worker.errors import ContractVersionError, StorageError
+from batchimg_worker.errors import ContractVersionError, RecipeError, StorageError
 from batchimg_worker.storage import Container
 
 READERS = 16
@@ -28,7 +28,7 @@ def all_runs(services: Services) -> list[RunSpec]:
     def read(name: str) -> RunSpec | None:
         try:
             return parse(RunSpec, services.runs.read(run_path(name)), run_path(name))
-        except ContractVersionError:  # another version's run: it is theirs to show
+        except (ContractVersionError, RecipeError):  # of another version, or with operations that are not here
             return None
         except StorageError as error:
             if error.code == "BlobNotFound":  # being deleted, or interrupted before it began
@@ -57,6 +57,24 @@ def find_run(services: Services, wanted: str | None) -> RunSpec:
     raise UnknownRun(f"there is no run {wanted!r}", f"`batchimg runs` lists them; the latest is {specs[0].run}.")
 
 
+def children(services: Services, run: str) -> list[RunSpec]:
+    """The runs that go on from a run, the latest first."""
+    return [spec for spec in all_runs(services) if spec.parent == run]
+
+
+def latest_descendant(services: Services, spec: RunSpec) -> RunSpec:
+    """The run that was last made to go on from a run; the run itself where none was."""
+    latest: dict[str, RunSpec] = {}
+    for one in all_runs(services):
+        if one.parent is not None:
+            latest.setdefault(one.parent, one)
+    found, met = spec, {spec.run}
+    while (following := latest.get(found.run)) is not None and following.run not in met:
+        found = following
+        met.add(found.run)
+    return found
+
+
 def cancel(services: Services, run: str) -> bool:
     """End a run's tasks; what is done stays. False where it had ended, or its job is gone."""
     ended = [services.batch.terminate(job.id) for job in services.batch.jobs(run) if job.state not in ENDED]
@@ -64,7 +82,16 @@ def cancel(services: Services, run: str) -> bool:
 
 
 def delete(services: Services, run: str, observer: Observer = nobody) -> Deleted:
-    """Delete a run: its job, its pictures and its records. The originals stay."""
+    """Delete a run: its job, its pictures and its records. The originals stay.
+
+    Raises InputError where another run goes on from it: its pictures belong to that one's results.
+    """
+    later = children(services, run)
+    if later:
+        raise InputError(
+            f"run {later[0].run} goes on from {run}, whose pictures are part of its results",
+            f"Delete that one first: batchimg delete {later[0].run}",
+        )
     for job in services.batch.jobs(run):
         services.batch.delete_job(job.id)
     gone = 0

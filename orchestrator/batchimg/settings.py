@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from batchimg.errors import SettingsError
+from batchimg_worker.contract import Limits
 from batchimg_worker.storage import is_loopback
 
 SETTINGS_FILE = "batchimg.toml"
@@ -40,6 +41,7 @@ class Settings(BaseSettings):
     chunk_images: int | None = Field(None, ge=1, description="images a task; default: by size, 2 to 10 minutes a task")
     max_megapixels: float = Field(200.0, gt=0, description="a larger image is refused before it is decoded")
     memory_mb: int = Field(2048, ge=512, description="memory that one task may use; a larger image is refused")
+    image_seconds: float = Field(1800.0, gt=0, description="an image that takes longer is given up")
     task_retries: int = Field(2, ge=0, le=100, description="how often a failed task is tried again")
     upload_threads: int = Field(16, ge=1, le=256, description="files sent at a time")
     download_threads: int = Field(16, ge=1, le=256, description="files fetched at a time")
@@ -104,6 +106,13 @@ def load_settings(file: Path | None = None, **flags: object) -> Settings:
                 f"Keys are for loopback only: remove {name}, batchimg signs in with your Azure identity.",
             )
     return settings
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What one image and one task may use."""
+    return Limits(
+        max_megapixels=settings.max_megapixels, memory_mb=settings.memory_mb, image_seconds=settings.image_seconds
+    )
 
 
 def _settings_file(file: Path | None) -> Path | None:

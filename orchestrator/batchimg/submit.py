@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from batchimg.batch_values import JobSpec, TaskSpec, job_id
 from batchimg.connect import Services
@@ -18,21 +19,26 @@ from batchimg_worker.contract import (
     dump,
     manifest_path,
     parse,
+    rejected_path,
     result_path,
     run_path,
 )
 
-REJECTED = "rejected.jsonl"
+MOST_RANGES = 1_000  # of tasks that the last one waits for; with more, the laptop merges the ledger
 ENDED = frozenset({"completed", "terminating", "deleting"})  # states of a job that takes no more tasks
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A run that is on its way. ``resumed`` if it was there before, ``ended`` if it has nothing left to do."""
+    """A run that is on its way. ``resumed`` if it was there before, ``ended`` if it has nothing left to do.
+
+    ``known`` images need nothing: the run's parent has done them.
+    """
 
     spec: RunSpec
     resumed: bool
     ended: bool
+    known: int = 0
 
 
 def submit(plan: Plan, name: str, source: Source, services: Services, observer: Observer = nobody) -> Submitted:
@@ -46,7 +52,7 @@ def submit(plan: Plan, name: str, source: Source, services: Services, observer: 
     jobs = services.batch.jobs(spec.run)
     missing = _missing(services, spec) if known is not None else list(range(spec.chunks))
     if not missing:
-        return Submitted(known or spec, resumed=known is not None, ended=True)
+        return Submitted(known or spec, resumed=known is not None, ended=True, known=plan.known)
     if known is None:
         _write_rejected(plan, spec, services)
         services.runs.write(run_path(spec.run), dump(spec))
@@ -57,11 +63,11 @@ def submit(plan: Plan, name: str, source: Source, services: Services, observer: 
     environment = {"BATCHIMG_STORAGE_ENDPOINT": services.store.endpoint}
     services.batch.create_job(JobSpec(job, settings.pool, environment, settings.task_retries))
     added = 0
-    for count in services.batch.add_tasks(job, _tasks(spec.run, missing, settings.worker_command)):
+    for count in services.batch.add_tasks(job, _tasks(spec, missing, settings.worker_command)):
         added += count
-        observer(Progressed("submit", added, len(missing), unit="tasks"))
+        observer(Progressed("submit", min(added, len(missing)), len(missing), unit="tasks"))
     services.batch.finish_adding(job)
-    return Submitted(known or spec, resumed=known is not None, ended=False)
+    return Submitted(known or spec, resumed=known is not None, ended=False, known=plan.known)
 
 
 def _existing(services: Services, run: str) -> RunSpec | None:
@@ -76,8 +82,22 @@ def _missing(services: Services, spec: RunSpec) -> list[int]:
     return [chunk for chunk in range(spec.chunks) if result_path(spec.run, chunk) not in done]
 
 
-def _tasks(run: str, chunks: list[int], command: str) -> list[TaskSpec]:
-    return [TaskSpec(str(chunk), f"{command} --run {run} --chunk {chunk}") for chunk in chunks]
+def _tasks(spec: RunSpec, chunks: list[int], command: str) -> list[TaskSpec]:
+    """One task a chunk, and a last one that merges the ledger when all of them have ended, well or not."""
+    tasks = [TaskSpec(str(chunk), f"{command} --run {spec.run} --chunk {chunk}") for chunk in chunks]
+    ranges = tuple(_ranges(chunks))
+    if len(ranges) <= MOST_RANGES:
+        tasks.append(TaskSpec(str(spec.chunks), f"{command} --run {spec.run} --ledger", after=ranges))
+    return tasks
+
+
+def _ranges(numbers: list[int]) -> Iterator[range]:
+    """Ascending numbers as ranges without gaps: Batch would wait for ever for a task that is not there."""
+    start = numbers[0]
+    for number, following in pairwise([*numbers, -1]):
+        if following != number + 1:
+            yield range(start, number + 1)
+            start = following
 
 
 def _write_manifests(plan: Plan, spec: RunSpec, services: Services, observer: Observer) -> None:
@@ -105,4 +125,4 @@ def _write_rejected(plan: Plan, spec: RunSpec, services: Services) -> None:
         dump(ImageResult(path=one.path, size=one.size, status="failed", error_type=one.error_type, message=one.message))
         for one in plan.dataset.rejected
     ]
-    services.runs.write(f"{spec.run}/{REJECTED}", b"\n".join(records) + b"\n")
+    services.runs.write(rejected_path(spec.run), b"\n".join(records) + b"\n")

@@ -14,6 +14,7 @@ from rich.text import Text
 from batchimg.words import count, duration, size
 
 if TYPE_CHECKING:
+    from batchimg.ledger import Cause
     from batchimg.local.status import StackStatus
     from batchimg.plan import Plan
     from batchimg.preview import Preview
@@ -45,6 +46,8 @@ def plan_values(plan: "Plan") -> dict[str, Any]:
     return {
         "dataset": plan.dataset.label,
         "images": len(plan.dataset),
+        "done_before": plan.known,
+        "parent": plan.parent,
         "bytes": plan.dataset.bytes,
         "chunks": len(plan.chunks),
         "tasks": len(plan.chunks),
@@ -68,6 +71,11 @@ def plan_table(plan: "Plan") -> RenderableType:
         ("Variants", ", ".join(variant.name for variant in plan.recipe.variants) or "none"),
         ("Pictures", f"{plan.outputs:,}"),
     ]
+    if plan.parent is not None:
+        rows[1:2] = [
+            ("New", f"{count(len(dataset), 'image')} ({size(dataset.bytes)})"),
+            ("Done before", f"{count(plan.known, 'image')}, in run {plan.parent}; --all does them again"),
+        ]
     if dataset.ignored or dataset.hidden:
         rows.append(("Left alone", f"{dataset.ignored:,} other files, {dataset.hidden:,} hidden"))
     rows += [("Cannot be sent", f"{one.path}: {one.message}") for one in dataset.rejected[:MOST_REJECTED]]
@@ -122,9 +130,21 @@ def _failures(status: "RunStatus") -> Iterator[str]:
         code = "" if task.exit_code is None else f" (exit code {task.exit_code})"
         yield f"chunk {task.id} failed{code}: batchimg logs {status.run} --chunk {task.id}"
     if status.is_over and status.lost:
-        yield f"{count(status.lost, 'image')} not reached; type the same submit again: it does what is missing"
+        yield f"{count(status.lost, 'image')} not reached: batchimg retry {status.run}, or the same submit again"
     if status.is_over and status.failed:
-        yield f"{count(status.failed, 'image')} failed; the reasons: batchimg gallery {status.run}"
+        yield f"{count(status.failed, 'image')} failed; the reasons: batchimg failures {status.run}"
+
+
+def failures_table(causes: "list[Cause]") -> Table:
+    """Causes for people."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("Images", justify="right")
+    for name in ("State", "Cause", "Example"):
+        table.add_column(name, overflow="fold")
+    for cause in causes:
+        reason = Text(f"{cause.error_type}: {cause.message}")
+        table.add_row(f"{cause.images:,}", cause.status, reason, Text(cause.example))
+    return table
 
 
 def runs_table(specs: "list[RunSpec]") -> Table:

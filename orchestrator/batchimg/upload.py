@@ -116,14 +116,9 @@ class _Columns:
         if not problems:
             return replace(old, sizes=self._sizes, digests=bytes(self._digests))
         good = [index for index in range(len(old)) if index not in problems]
+        whole = replace(old, sizes=self._sizes, digests=bytes(self._digests))
         unread = tuple(
             Rejected(old.paths[index], old.sizes[index], "Unreadable", f"cannot be read: {problem}")
             for index, problem in sorted(problems.items())
         )
-        return replace(
-            old,
-            paths=[old.paths[index] for index in good],
-            sizes=array("Q", (self._sizes[index] for index in good)),
-            digests=b"".join(self._digests[16 * index : 16 * index + 16] for index in good),
-            rejected=old.rejected + unread,
-        )
+        return replace(whole.only(good), rejected=old.rejected + unread)

@@ -71,7 +71,8 @@ def status(services: Services, spec: RunSpec) -> RunStatus:
     state = _state(spec, job, len(results))
     failed_tasks: tuple[FailedTask, ...] = ()
     if job is not None and counts.failed:
-        failed_tasks = tuple(services.batch.failed_tasks(job.id))
+        last = str(spec.chunks)
+        failed_tasks = tuple(task for task in services.batch.failed_tasks(job.id) if task.id != last)
     return _summary(spec, _Seen(list(beats.values()), len(results), job, counts, nodes, note, failed_tasks, state))
 
 
@@ -178,7 +179,7 @@ def _summary(spec: RunSpec, seen: _Seen) -> RunStatus:
         lost=left if over else 0,
         bytes_in=sum(beat.bytes_in for beat in beats),
         bytes_out=sum(beat.bytes_out for beat in beats),
-        chunks=ChunkCounts(spec.chunks, seen.results, seen.counts.running, seen.counts.failed),
+        chunks=_chunk_counts(spec, seen),
         nodes=seen.nodes,
         created=spec.created,
         started=started,
@@ -188,6 +189,12 @@ def _summary(spec: RunSpec, seen: _Seen) -> RunStatus:
         failed_tasks=seen.failed_tasks,
         note=note,
     )
+
+
+def _chunk_counts(spec: RunSpec, seen: _Seen) -> ChunkCounts:
+    """Tasks as chunks: the last task, which merges the ledger, is none."""
+    left = max(spec.chunks - seen.results, 0)
+    return ChunkCounts(spec.chunks, seen.results, min(seen.counts.running, left), min(seen.counts.failed, left))
 
 
 def _rate(started: datetime | None, until: datetime | None, images: int) -> float | None:

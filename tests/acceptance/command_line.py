@@ -40,7 +40,7 @@ class Command:
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
+    def start(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
         """The command in the background."""
         return subprocess.Popen(
             [BATCHIMG, *map(str, arguments)],
@@ -48,7 +48,7 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.home,
-            env=self.environment(),
+            env=self.environment(**environment),
         )
 
     def status(self, run: str, expect: int = 0) -> dict:

@@ -10,6 +10,7 @@ from batchimg_worker.contract import (
     ImageEntry,
     ImageResult,
     ManifestHeader,
+    PartHeader,
     ResultHeader,
     RunSpec,
     dump,
@@ -19,8 +20,18 @@ from batchimg_worker.contract import (
 from batchimg_worker.errors import ContractError, ContractVersionError
 
 GOLDEN = Path(__file__).parent / "golden"
-SINGLE = {"run-v1.json": RunSpec, "heartbeat-v1.json": Heartbeat}
-LINES = {"manifest-v1.jsonl": (ManifestHeader, ImageEntry), "result-v1.jsonl": (ResultHeader, ImageResult)}
+SINGLE = {
+    "run-v1.json": RunSpec,
+    "run-v1-retry.json": RunSpec,
+    "heartbeat-v1.json": Heartbeat,
+    "heartbeat-v1-attempt.json": Heartbeat,
+}
+LINES = {
+    "manifest-v1.jsonl": (ManifestHeader, ImageEntry),
+    "result-v1.jsonl": (ResultHeader, ImageResult),
+    "result-v1-attempts.jsonl": (ResultHeader, ImageResult),
+    "part-v1.jsonl": (PartHeader, ImageResult),
+}
 
 
 @pytest.mark.parametrize("name", SINGLE)
@@ -38,7 +49,7 @@ def test_golden_lines_are_read_and_written_back_as_they_were(name):
     assert rest
 
 
-@pytest.mark.parametrize("kind", [RunSpec, ManifestHeader, ResultHeader, Heartbeat])
+@pytest.mark.parametrize("kind", [RunSpec, ManifestHeader, PartHeader, ResultHeader, Heartbeat])
 def test_a_version_that_nobody_knows_is_refused_as_such(kind):
     with pytest.raises(ContractVersionError, match="schema_version 2, this batchimg 1"):
         parse(kind, '{"schema_version": 2, "anything": "else"}', "somewhere")
@@ -68,4 +79,14 @@ def test_places_are_those_of_the_documentation():
     assert contract.manifest_path("r", 42) == "r/manifests/00042.jsonl"
     assert contract.result_path("r", 42) == "r/results/00042.jsonl"
     assert contract.heartbeat_path("r", 42) == "r/heartbeats/00042"
+    assert contract.part_path("r", 42) == "r/parts/00042.jsonl"
+    assert contract.hand_path("r", 42) == "r/hands/00042"
+    assert contract.ledger_path("r") == "r/ledger.parquet"
     assert contract.output_path("r", "rotate-30", "a/b.jpg") == "r/rotate-30/a/b.jpg"
+
+
+@pytest.mark.parametrize("cut", [0, 1, 40])
+def test_a_part_that_was_cut_in_its_last_line_is_read_without_it(cut):
+    lines = (GOLDEN / "part-v1.jsonl").read_bytes().splitlines()
+    torn = [*lines, lines[-1][: -cut or None]]
+    assert list(contract.whole_lines(iter(torn))) == (torn if cut == 0 else lines)

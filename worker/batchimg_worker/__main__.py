@@ -1,13 +1,17 @@
-"""`batchimg-worker --run RUN --chunk N`: what a task runs on a node."""
+"""`batchimg-worker --run RUN --chunk N`: what a task runs on a node; `--ledger` is a run's last task."""
 
 import argparse
 import faulthandler
 import logging
 import signal
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 
+from batchimg_worker.guard import STOPPED, UNFINISHED, Guard, Turn
 from batchimg_worker.version import __version__
 
 OK = 0
@@ -16,7 +20,7 @@ USAGE = 2
 UNKNOWN_VERSION = 64  # the contract is of a version that this worker does not know
 BAD_CONTRACT = 65  # the run or the manifest is missing or damaged
 STORAGE = 69  # storage does not answer
-STOPPED = 143  # told to stop: the node is going away
+WATCHED = {signal.SIGCHLD, signal.SIGTERM}
 
 
 def main() -> None:
@@ -27,29 +31,92 @@ def main() -> None:
 def _main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="batchimg-worker", description="Do one chunk of a run.")
     parser.add_argument("--run", required=True, help="the run's id")
-    parser.add_argument("--chunk", required=True, type=int, help="the number of the chunk")
+    parser.add_argument("--chunk", type=int, help="the number of the chunk")
+    parser.add_argument("--ledger", action="store_true", help="merge the run's results instead")
     parser.add_argument("--version", action="version", version=f"batchimg-worker {__version__}")
     chosen = parser.parse_args(arguments)
-    faulthandler.enable()
+    if (chosen.chunk is None) != chosen.ledger:
+        parser.error("give --chunk N or --ledger")
+    faulthandler.enable(all_threads=False)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.Formatter.converter = time.gmtime
     logging.getLogger("azure").setLevel(logging.WARNING)
+    return _merge(chosen.run) if chosen.ledger else _guarded(chosen.run, chosen.chunk)
+
+
+def _merge(run: str) -> int:
+    """Merge a run's results into its ledger, in blob storage."""
+
+    def merge_it() -> int:
+        from batchimg_worker.contract import RUNS, RunSpec, parse, run_path
+        from batchimg_worker.ledger import merge, publish
+        from batchimg_worker.node import this_node
+        from batchimg_worker.storage import LONG, BlobStore
+
+        node = this_node()
+        runs = BlobStore(node.storage_endpoint, node.storage_key, patience=LONG).container(RUNS)
+        spec = parse(RunSpec, runs.read(run_path(run)), run_path(run))
+        with tempfile.TemporaryDirectory(prefix="batchimg-") as folder:
+            file = Path(folder) / "ledger.parquet"
+            merged = merge(runs, spec, file, over=True)
+            publish(runs, run, file, merged)
+        logging.getLogger("batchimg_worker").info("the ledger of run %s: %s", run, dict(merged.rows))
+        return OK
+
+    return _exit_code(merge_it)
+
+
+def _guarded(run: str, chunk: int) -> int:
+    """Do the chunk in a process of its own, and another one if that dies of an image."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+    with tempfile.TemporaryDirectory(prefix="batchimg-", ignore_cleanup_errors=True) as folder:
+        journal = Path(folder) / "journal.jsonl"
+        guard = Guard(lambda turn: _work(run, chunk, turn), journal)
+        code = guard.run()
+        if guard.left_journal and journal.exists():
+            _exit_code(lambda: _send(journal, run, chunk))
+    return code
+
+
+def _send(journal: Path, run: str, chunk: int) -> int:
+    """Put what a worker has left into blob storage, for the task's next attempt."""
+    from batchimg_worker.contract import RUNS
+    from batchimg_worker.journal import say_stopped, send
+    from batchimg_worker.node import this_node
+    from batchimg_worker.storage import BlobStore
+
+    node = this_node()
+    runs = BlobStore(node.storage_endpoint, node.storage_key).container(RUNS)
+    send(journal, runs, (run, chunk))
+    say_stopped(runs, (run, chunk))
+    return OK
+
+
+def _work(run: str, chunk: int, turn: Turn) -> int:
+    """What the child does."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    return _run(chosen.run, chosen.chunk, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
+
+    def run_it() -> int:
+        from batchimg_worker.memory import keep_freed_memory
+        from batchimg_worker.node import this_node
+        from batchimg_worker.task import run_task
+
+        keep_freed_memory()
+        return OK if run_task(this_node(), run, chunk, stop, turn) else UNFINISHED
+
+    return _exit_code(run_it)
 
 
-def _run(run: str, chunk: int, stop: threading.Event) -> int:
-    from batchimg_worker.errors import ContractError, ContractVersionError, StorageError
-    from batchimg_worker.memory import keep_freed_memory
-    from batchimg_worker.node import this_node
-    from batchimg_worker.task import Stopped, run_task
+def _exit_code(work: Callable[[], int]) -> int:
+    """Say by the exit code what went wrong."""
+    from batchimg_worker.errors import ContractError, ContractVersionError, StorageError, TaskStopped
 
     log = logging.getLogger("batchimg_worker")
-    keep_freed_memory()
     try:
-        run_task(this_node(), run, chunk, stop)
-    except Stopped:
+        return work()
+    except TaskStopped:
         log.warning("told to stop; the task will be run again")
         return STOPPED
     except ContractVersionError as error:
@@ -64,7 +131,6 @@ def _run(run: str, chunk: int, stop: threading.Event) -> int:
     except Exception:
         log.exception("this should not happen")
         return UNEXPECTED
-    return OK
 
 
 if __name__ == "__main__":

@@ -8,8 +8,11 @@ a version it does not know stops with `ContractVersionError` before it touches a
 ``runs/<run>/run.json``            `RunSpec`
 ``runs/<run>/manifests/00042``     `ManifestHeader`, then one `ImageEntry` a line
 ``runs/<run>/results/00042``       `ResultHeader`, then one `ImageResult` a line
+``runs/<run>/parts/00042``         `PartHeader`, then the `ImageResult` lines so far of a chunk without a result
+``runs/<run>/hands/00042``         the path of the image in hand, of a task whose last attempt vanished
 ``runs/<run>/heartbeats/00042``    `Heartbeat`, also as metadata of the blob
 ``runs/<run>/logs/00042/NAME``     the last part of the task's stdout.txt and stderr.txt
+``runs/<run>/ledger.parquet``      all results of the run, one row an image: `batchimg_worker.ledger`
 ``outputs/<run>/<variant>/<path>`` the pictures
 =================================  =========================================================
 """
@@ -46,6 +49,7 @@ class Limits(Document):
 
     max_megapixels: Annotated[float, Field(gt=0)] = 200.0
     memory_mb: Annotated[int, Field(ge=512)] = 2048
+    image_seconds: Annotated[float, Field(gt=0)] | None = None
 
 
 class Source(Document):
@@ -57,7 +61,10 @@ class Source(Document):
 
 
 class RunSpec(Document):
-    """A run: what a task has to know, and what a person wants to read about it later."""
+    """A run: what a task has to know, and what a person wants to read about it later.
+
+    ``parent`` is the run that this one goes on from: what it had done is not done again.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     run: str
@@ -72,6 +79,7 @@ class RunSpec(Document):
     bytes: Count
     chunks: Count
     rejected: Count
+    parent: str | None = None
 
 
 class ManifestHeader(Document):
@@ -117,12 +125,16 @@ Measure = float | int | str | None | list[float] | dict[str, float | int | str |
 
 
 class ImageResult(Document):
-    """The final record of one image in one run. A failed one has ``error_type`` and ``message``."""
+    """The final record of one image in one run. One that is not done has ``error_type`` and ``message``.
+
+    A quarantined image ended its worker twice, or took longer than the limit. ``attempt`` is the task's attempt
+    that made the record, ``peak_memory_bytes`` the most that its worker had held by then.
+    """
 
     path: str
     size: Count
     md5: Md5 | None = None
-    status: Literal["done", "failed"]
+    status: Literal["done", "failed", "quarantined"]
     error_type: str | None = None
     message: str | None = None
     width: Count | None = None
@@ -131,10 +143,31 @@ class ImageResult(Document):
     measures: dict[str, Measure] = {}
     notes: tuple[str, ...] = ()
     seconds: StageSeconds = StageSeconds()
+    attempt: Count | None = None
+    peak_memory_bytes: Count | None = None
+
+
+class Attempt(Document):
+    """One time that a chunk's task was begun, counted from 1 over all jobs of the run; ``job`` is the Batch job."""
+
+    number: Count
+    job: str | None = None
+    node: str
+    worker_version: str
+    started: datetime
+
+
+class PartHeader(Document):
+    """The first line of a part: what a chunk without a result has so far. The last attempt is the one that wrote it."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run: str
+    chunk: Count
+    attempts: tuple[Attempt, ...]
 
 
 class ResultHeader(Document):
-    """The first line of a result."""
+    """The first line of a result. ``failed`` counts the quarantined too; ``attempts`` made the records."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     run: str
@@ -148,6 +181,7 @@ class ResultHeader(Document):
     bytes_in: Count
     bytes_out: Count
     peak_memory_bytes: Count
+    attempts: tuple[Attempt, ...] | None = None
 
 
 class Heartbeat(Document):
@@ -164,6 +198,7 @@ class Heartbeat(Document):
     node: str
     started: datetime
     updated: datetime
+    attempt: Count | None = None
 
 
 D = TypeVar("D", bound=Document)
@@ -200,6 +235,25 @@ def parse_lines(kind: type[D], lines: Iterator[bytes], source: str) -> Iterator[
             yield parse(kind, line, f"{source}, line {number}")
 
 
+def whole_lines(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines of a part without one that was cut in the middle: that one is not JSON to its end."""
+    waiting: bytes | None = None
+    for line in lines:
+        if waiting is not None:
+            yield waiting
+        waiting = line
+    if waiting is not None and waiting.rstrip().endswith(b"}") and _is_whole(waiting):
+        yield waiting
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
 def dump(document: Document) -> bytes:
     """One document as one line of JSON, without what is at its default of None."""
     return document.model_dump_json(exclude_none=True).encode()
@@ -218,6 +272,26 @@ def manifest_path(run: str, chunk: int) -> str:
 def result_path(run: str, chunk: int) -> str:
     """Where a chunk's result lies, in the container of runs. The chunk is done if and only if it exists."""
     return f"{run}/results/{chunk:05d}.jsonl"
+
+
+def part_path(run: str, chunk: int) -> str:
+    """Where the records of a chunk lie that is not done yet, in the container of runs."""
+    return f"{run}/parts/{chunk:05d}.jsonl"
+
+
+def hand_path(run: str, chunk: int) -> str:
+    """Where a careful task writes the image in hand before it begins, in the container of runs."""
+    return f"{run}/hands/{chunk:05d}"
+
+
+def ledger_path(run: str) -> str:
+    """Where the merged results lie, in the container of runs."""
+    return f"{run}/ledger.parquet"
+
+
+def rejected_path(run: str) -> str:
+    """Where the records of images lie that were never sent, in the container of runs."""
+    return f"{run}/rejected.jsonl"
 
 
 def heartbeat_path(run: str, chunk: int) -> str:

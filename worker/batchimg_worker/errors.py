@@ -55,3 +55,7 @@ class EncodeError(ImageError):
 
 class InputError(ImageError):
     """The original is gone from blob storage, or is not the file that the manifest names."""
+
+
+class TaskStopped(Exception):  # noqa: N818 - not an error: the node is going away, and Batch runs the task again
+    """The task was told to stop before its chunk was done."""

@@ -1,7 +1,8 @@
-"""Heartbeats: every few seconds how far a task is, and what it has printed, into blob storage."""
+"""Heartbeats: every few seconds how far a task is and what it has printed, every minute its records so far."""
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Literal, Self
 
 from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, dump, heartbeat_path, log_path
 from batchimg_worker.errors import StorageError
+from batchimg_worker.journal import Journal
 from batchimg_worker.storage import Container
 
 SECONDS = 3.0
+PART_SECONDS = 60.0  # a node that is lost without a word loses no more work than that
 LONGEST_LOG = 1 << 20  # bytes; of a longer one the last part is kept
 STREAMS = ("stdout.txt", "stderr.txt")
 
@@ -32,11 +35,11 @@ class Progress:
 class Heart:
     """Beats in a thread of its own from entering to leaving. A beat that cannot be written is no reason to stop."""
 
-    def __init__(self, runs: Container, run: str, chunk: int, node: str, task_dir: Path | None) -> None:
+    def __init__(self, runs: Container, journal: Journal, task_dir: Path | None) -> None:
         self.progress = Progress()
-        self.started = datetime.now(UTC)
-        self.node = node
-        self._runs, self._run, self._chunk, self._task_dir = runs, run, chunk, task_dir
+        self.attempt = journal.attempts[-1]
+        self._runs, self._run, self._chunk, self._task_dir = runs, journal.run, journal.chunk, task_dir
+        self._journal, self._flush_at = journal, time.monotonic() + PART_SECONDS
         self._sizes: dict[str, int] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat_until_over, name="heartbeat", daemon=True)
@@ -60,9 +63,10 @@ class Heart:
             total=now.total,
             bytes_in=now.bytes_in,
             bytes_out=now.bytes_out,
-            node=self.node,
-            started=self.started,
+            node=self.attempt.node,
+            started=self.attempt.started,
             updated=datetime.now(UTC),
+            attempt=self.attempt.number,
         )
 
     def send(self, state: Literal["running", "finished", "stopped"]) -> None:
@@ -72,8 +76,19 @@ class Heart:
             path = heartbeat_path(self._run, self._chunk)
             self._runs.write(path, beat, metadata={HEARTBEAT_METADATA: beat.decode()})
             self._send_logs()
+            if time.monotonic() > self._flush_at:
+                self._journal.send(self._runs)
+                self._flush_at = time.monotonic() + PART_SECONDS
         except StorageError as error:
             log.warning("no heartbeat: %s", error.message)
+
+    def flush(self) -> None:
+        """Send the records so far, and say that the task was told to stop."""
+        try:
+            self._journal.send(self._runs)
+        except StorageError as error:
+            log.warning("the records so far are not sent: %s", error.message)
+        self.send("stopped")
 
     def _beat_until_over(self) -> None:
         self.send("running")

@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 BASE_BYTES = 200 * MIB  # the interpreter with its libraries
 QUEUE_SHARE = 8  # each of the two queues may hold an eighth
+TOLERATED = 1.25  # of the setting; a worker that holds more is ended before the node runs out of memory
 
 
 def queue_bytes(limits: Limits) -> int:
     """What originals that wait for the decoder may take together; the same goes for pictures that are being written."""
     return limits.memory_mb * MIB // QUEUE_SHARE
+
+
+def most_bytes(limits: Limits) -> int:
+    """What a worker may hold before it is ended."""
+    return int(limits.memory_mb * MIB * TOLERATED)
 
 
 def image_limits(limits: Limits) -> DecodeLimits:

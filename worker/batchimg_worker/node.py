@@ -18,6 +18,7 @@ class Node:
     task_dir: Path | None
     storage_endpoint: str
     storage_key: str | None
+    job: str | None = None
 
 
 def this_node(environment: Mapping[str, str] = os.environ) -> Node:
@@ -33,6 +34,7 @@ def this_node(environment: Mapping[str, str] = os.environ) -> Node:
         task_dir=Path(task_dir) if task_dir else None,
         storage_endpoint=endpoint,
         storage_key=environment.get("BATCHIMG_STORAGE_KEY"),
+        job=environment.get("AZ_BATCH_JOB_ID"),
     )
 
 

@@ -28,6 +28,7 @@ from batchimg_worker.contract import (
     output_path,
 )
 from batchimg_worker.errors import ImageError, InputError, StorageError
+from batchimg_worker.hand import Hand
 from batchimg_worker.memory import image_limits, queue_bytes
 from batchimg_worker.naming import result_name
 from batchimg_worker.storage import Container
@@ -71,10 +72,13 @@ class InWork:
 
 
 class Pipeline:
-    """One chunk's way through a task. ``stop`` ends it after the image in hand."""
+    """One chunk's way through a task. ``stop`` ends it after the image in hand, which ``hand`` shows."""
 
-    def __init__(self, spec: RunSpec, inputs: Container, outputs: Container, stop: threading.Event) -> None:
+    def __init__(
+        self, spec: RunSpec, inputs: Container, outputs: Container, stop: threading.Event, hand: Hand | None = None
+    ) -> None:
         self._spec, self._inputs, self._outputs, self._stop = spec, inputs, outputs, stop
+        self._hand = hand or Hand()
         self._queue_bytes = queue_bytes(spec.limits)
         self._write_budget = ByteBudget(self._queue_bytes)
 
@@ -85,7 +89,11 @@ class Pipeline:
         waiting: deque[InWork] = deque()
         try:
             for fetched in self._fetch_ahead(fetchers, entries):
+                from batchimg_worker import apply  # noqa: F401 - loading it is not the image's time
+
+                self._hand.take(fetched.entry.path)
                 waiting.append(self._work(fetched, writers))
+                self._hand.lay_down()
                 del fetched
                 while waiting and all(put.done() for put in waiting[0].puts):
                     yield self._record(waiting.popleft())

@@ -3,10 +3,11 @@
 import logging
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
-from typing import IO
 
 from batchimg_worker.contract import (
     HEARTBEAT_METADATA,
@@ -18,14 +19,19 @@ from batchimg_worker.contract import (
     ResultHeader,
     RunSpec,
     dump,
+    hand_path,
     manifest_path,
     parse,
     parse_lines,
+    part_path,
     result_path,
     run_path,
 )
-from batchimg_worker.errors import ContractError
+from batchimg_worker.errors import ContractError, TaskStopped
+from batchimg_worker.guard import Reason, Turn
 from batchimg_worker.heartbeat import Heart
+from batchimg_worker.journal import Journal
+from batchimg_worker.memory import most_bytes
 from batchimg_worker.node import Node, peak_memory_bytes
 from batchimg_worker.pipeline import Pipeline
 from batchimg_worker.storage import LONG, BlobStore, Container
@@ -33,39 +39,123 @@ from batchimg_worker.version import __version__
 
 SPOOLED = 8 << 20  # records beyond this go to a file until the result is written
 
+VANISHED = "the task died with this image in hand, and the attempt before it died too: its memory ran out, or its node"
+
 log = logging.getLogger(__name__)
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: the node is going away, and Batch runs the task again
-    """The task was told to stop before its chunk was done."""
-
-
-def run_task(node: Node, run: str, chunk: int, stop: threading.Event) -> None:
+def run_task(node: Node, run: str, chunk: int, stop: threading.Event, turn: Turn) -> bool:
     """Do one chunk. Doing it twice changes nothing: each picture is written whole, and the result last.
 
-    Raises ContractError before an original is touched, StorageError where storage does not answer, Stopped where
-    ``stop`` was set before the end.
+    False where images are left that the turn leaves out. Raises ContractError before an original is touched,
+    StorageError where storage does not answer, TaskStopped where ``stop`` was set before the end.
     """
     store = BlobStore(node.storage_endpoint, node.storage_key, patience=LONG)
     runs = store.container(RUNS)
     if runs.stat(result_path(run, chunk)) is not None:
         log.info("chunk %d of run %s is done already", chunk, run)
-        return
+        return True
     spec = parse(RunSpec, runs.read(run_path(run)), run_path(run))
     header, entries = _manifest(runs, run, chunk)
-    heart = Heart(runs, run, chunk, node.id, node.task_dir)
-    heart.progress.total = header.images
-    log.info("chunk %d of run %s: %d images, batchimg %s on %s", chunk, run, header.images, __version__, node.id)
-    pipeline = Pipeline(spec, _inputs(spec, store), store.container(OUTPUTS), stop)
-    with heart, tempfile.SpooledTemporaryFile(max_size=SPOOLED) as records:
-        for record in pipeline.run(entries):
-            records.write(dump(record) + b"\n")
-            _count(heart, record)
-        if stop.is_set():
-            heart.send("stopped")
-            raise Stopped
-        _write_result(runs, run, chunk, heart, records)
-    heart.send("finished")
+    turn.hand.limit(spec.limits.image_seconds, most_bytes(spec.limits))
+    with closing(Journal.open(turn.journal, runs, (run, chunk), node)) as journal:
+        heart = Heart(runs, journal, node.task_dir)
+        heart.progress.total = header.images
+        log.info("chunk %d of run %s: %d images, batchimg %s on %s", chunk, run, header.images, __version__, node.id)
+        if journal.careful:
+            turn.hand.before = lambda path: runs.write(hand_path(run, chunk), path.encode())
+        pipeline = Pipeline(spec, _inputs(spec, store), store.container(OUTPUTS), stop, turn.hand)
+        with heart:
+            _work(pipeline, entries, runs, _Chunk(journal, heart, turn))
+            if not _is_over(heart, journal, turn, stop):
+                return False
+            _write_result(runs, journal, heart)
+        heart.send("finished")
+        _clear(runs, journal)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """A chunk in work."""
+
+    journal: Journal
+    heart: Heart
+    turn: Turn
+
+    def keep(self, record: ImageResult) -> None:
+        """Write a record down, and count it."""
+        self.journal.add(record)
+        _count(self.heart, record)
+
+
+def _work(pipeline: Pipeline, entries: Iterator[ImageEntry], runs: Container, chunk: _Chunk) -> None:
+    """Do what the turn wants of the chunk; what the journal has is done."""
+    journal = chunk.journal
+    if journal.paths:
+        log.info("%d of them are done already", len(journal.paths))
+    for record in journal.records():
+        _count(chunk.heart, record)
+    condemned = _condemned(journal, chunk.turn)
+    for record in _quarantined(runs, journal, condemned):
+        chunk.keep(record)
+    if journal.suspect is not None:
+        journal.send(runs)  # should this attempt vanish too, the next one knows
+    for record in pipeline.run(_todo(entries, journal, chunk.turn, condemned)):
+        chunk.keep(record)
+
+
+def _clear(runs: Container, journal: Journal) -> None:
+    """Take away what only an unfinished chunk needs."""
+    if journal.in_storage:
+        runs.delete(part_path(journal.run, journal.chunk))
+    if journal.careful:
+        runs.delete(hand_path(journal.run, journal.chunk))
+
+
+def _is_over(heart: Heart, journal: Journal, turn: Turn, stop: threading.Event) -> bool:
+    """Whether the result can be written. Raises TaskStopped, and ContractError for a manifest that promises more."""
+    missing = heart.progress.total - len(journal.paths)
+    if missing and stop.is_set():
+        heart.flush()
+        raise TaskStopped
+    if missing and not turn.leave_out and turn.only is None:
+        path = manifest_path(journal.run, journal.chunk)
+        raise ContractError(f"{path} promises {heart.progress.total} images and has {len(journal.paths)}")
+    return not missing
+
+
+def _condemned(journal: Journal, turn: Turn) -> Mapping[str, Reason]:
+    """Images that ended their worker, or the whole task with it, for the second time."""
+    if journal.suspect is None:
+        return turn.condemned
+    return {journal.suspect: Reason("WorkerCrashed", VANISHED), **turn.condemned}
+
+
+def _todo(
+    entries: Iterator[ImageEntry], journal: Journal, turn: Turn, condemned: Mapping[str, Reason]
+) -> Iterator[ImageEntry]:
+    over = journal.paths | turn.leave_out | condemned.keys()
+    for entry in entries:
+        if entry.path not in over and turn.only in {None, entry.path}:
+            yield entry
+
+
+def _quarantined(runs: Container, journal: Journal, condemned: Mapping[str, Reason]) -> Iterator[ImageResult]:
+    """The records of images that ended their worker."""
+    if not condemned:
+        return
+    for entry in _manifest(runs, journal.run, journal.chunk)[1]:
+        reason = condemned.get(entry.path)
+        if reason is not None and entry.path not in journal.paths:
+            yield ImageResult(
+                path=entry.path,
+                size=entry.size,
+                md5=entry.md5,
+                status="quarantined",
+                error_type=reason.error_type,
+                message=reason.message,
+            )
 
 
 def _manifest(runs: Container, run: str, chunk: int) -> tuple[ManifestHeader, Iterator[ImageEntry]]:
@@ -93,28 +183,25 @@ def _count(heart: Heart, record: ImageResult) -> None:
         progress.failed += 1
 
 
-def _write_result(runs: Container, run: str, chunk: int, heart: Heart, records: IO[bytes]) -> None:
-    progress = heart.progress
-    if progress.done + progress.failed != progress.total:
-        seen = progress.done + progress.failed
-        raise ContractError(f"{manifest_path(run, chunk)} promises {progress.total} images and has {seen}")
+def _write_result(runs: Container, journal: Journal, heart: Heart) -> None:
+    progress, attempt = heart.progress, heart.attempt
     header = ResultHeader(
-        run=run,
-        chunk=chunk,
+        run=journal.run,
+        chunk=journal.chunk,
         worker_version=__version__,
-        node=heart.node,
-        started=heart.started,
+        node=attempt.node,
+        started=attempt.started,
         finished=datetime.now(UTC),
         done=progress.done,
         failed=progress.failed,
         bytes_in=progress.bytes_in,
         bytes_out=progress.bytes_out,
         peak_memory_bytes=peak_memory_bytes(),
+        attempts=journal.attempts,
     )
-    records.seek(0)
     beat = dump(heart.beat("finished")).decode()
     with tempfile.SpooledTemporaryFile(max_size=SPOOLED) as result:
-        result.writelines(chain([dump(header) + b"\n"], records))
+        result.writelines(chain([dump(header) + b"\n"], journal.lines()))
         result.seek(0)
-        runs.write(result_path(run, chunk), result, metadata={HEARTBEAT_METADATA: beat})
-    log.info("chunk %d of run %s: %d done, %d failed", chunk, run, progress.done, progress.failed)
+        runs.write(result_path(journal.run, journal.chunk), result, metadata={HEARTBEAT_METADATA: beat})
+    log.info("chunk %d of run %s: %d done, %d failed", journal.chunk, journal.run, progress.done, progress.failed)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from batchimg.cli import local, recipes, results, runs, submit
+from batchimg.cli import ledger, local, recipes, results, runs, submit
 
 OK, SOME_FAILED, USAGE, SERVICE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 submit.add_to(app)
 runs.add_to(app)
 results.add_to(app)
+ledger.add_to(app)
 recipes.add_to(app)
 local.add_to(app)
 

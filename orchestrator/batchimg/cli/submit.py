@@ -1,5 +1,6 @@
 """`batchimg submit`."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,9 @@ from batchimg.cli.common import JsonOption, OpOption, RecipeOption, recipe_of, s
 if TYPE_CHECKING:
     from batchimg.connect import Services
     from batchimg.console import Screen
+    from batchimg.order import Order
+    from batchimg.plan import Plan
+    from batchimg.settings import Settings
     from batchimg_worker.contract import RunSpec
 
 
@@ -29,6 +33,12 @@ def submit(  # noqa: PLR0913 - a command's options
         int | None, typer.Option(min=1, help="Images a task; default: by size, 2 to 10 minutes a task.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="The run's name; default: the folder's.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every image, not only what is new or has changed since the latest run.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Only go on with a run that is there; the same submit does so anyway.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end; exit 1 if an image failed.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would happen, and do nothing.")] = False,
     json: JsonOption = False,
@@ -39,23 +49,35 @@ def submit(  # noqa: PLR0913 - a command's options
 
     drawn_on = screen()
     settings = settings_of(context, chunk_images=chunk_images)
-    order = Order.of(settings, dataset, recipe_of(recipe, op), name)
+    order = replace(Order.of(settings, dataset, recipe_of(recipe, op), name), everything=everything)
     if plan and not order.is_url:
-        drawn_on.plan(order.plan_folder(), json)
+        drawn_on.plan(_known_left_out(order, settings, drawn_on), json)
         return
     found = order.scan_folder()
     with connect(settings, drawn_on.observe, announce=True) as connected:
         if plan:
-            drawn_on.plan(order.plan_blobs(connected)[0], json)
+            drawn_on.plan(order.reduced(connected, *order.plan_blobs(connected)).plan, json)
             return
         with drawn_on.progress():
-            submitted = order.place(connected, drawn_on.observe, found)
+            submitted = order.place(connected, drawn_on.observe, found, resume=resume)
         drawn_on.submitted(submitted, quiet=json and wait, json=json)
         if wait:
-            _wait(connected, submitted.spec, drawn_on, json)
+            wait_for(connected, submitted.spec, drawn_on, json)
 
 
-def _wait(connected: "Services", spec: "RunSpec", drawn_on: "Screen", json: bool) -> None:
+def _known_left_out(order: "Order", settings: "Settings", drawn_on: "Screen") -> "Plan":
+    """The plan of a folder; what runs have done is left out where that can be asked without starting anything."""
+    from batchimg.connect import connect, is_reachable
+
+    plan = order.plan_folder()
+    if not is_reachable(settings):
+        return plan
+    with connect(settings, drawn_on.observe) as connected:
+        return order.reduced_folder(connected, plan).plan
+
+
+def wait_for(connected: "Services", spec: "RunSpec", drawn_on: "Screen", json: bool) -> None:
+    """Draw a run until its end; exit 1 where an image is not done."""
     from batchimg.watch import follow
 
     final = drawn_on.watch(follow(connected, spec), json)

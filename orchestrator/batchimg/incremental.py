@@ -1,0 +1,104 @@
+"""Incremental: of a dataset that was done before, only what is new or has changed."""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from batchimg.connect import Services
+from batchimg.dataset import Dataset
+from batchimg.errors import InputError
+from batchimg.lineage import Lineage, lineage
+from batchimg.plan import Plan, make_plan, name_of, spec_of
+from batchimg.runs import all_runs
+from batchimg_worker.contract import RunSpec, Source, run_path
+from batchimg_worker.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """A plan of what is new. ``base`` is the run it goes on from, None where there is none: then it is everything."""
+
+    plan: Plan
+    base: RunSpec | None
+
+    @property
+    def nothing_new(self) -> bool:
+        """Whether the base has all images as they are now."""
+        return self.base is not None and not len(self.plan.dataset)
+
+
+def reduce_plan(services: Services, plan: Plan, name: str, source: Source, chunk_images: int | None) -> Reduced:
+    """Leave out of a plan what the latest run of this name over the same images with the same recipe has.
+
+    That is an image of the same path, size and checksum that is done; or that failed under the same limits and the
+    same version: `retry` does those again. Where the very plan was submitted before, it is that run's.
+    """
+    if services.runs.stat(run_path(_run(plan, name, source))) is not None:
+        return Reduced(plan, None)
+    base = _latest(services, plan, name, source)
+    if base is None:
+        return Reduced(plan, None)
+    family = lineage(services, base)
+    if len(family) > 1:
+        before = _rest(services, plan, family[1:], chunk_images)
+        if len(before.dataset) and _run(before, name, source) == base.run:
+            return Reduced(before, family[1])
+    rest = _rest(services, plan, family, chunk_images)
+    return Reduced(rest, base) if rest.known else Reduced(plan, None)
+
+
+def check_is_there(services: Services, plan: Plan, name: str, source: Source) -> None:
+    """Raise InputError where a plan was never submitted before."""
+    run = _run(plan, name, source)
+    if services.runs.stat(run_path(run)) is None:
+        raise InputError(
+            f"there is no run of these {len(plan.dataset):,} images to go on with",
+            "Leave --resume out to start one; `batchimg runs` lists those there are.",
+        )
+
+
+def _run(plan: Plan, name: str, source: Source) -> str:
+    return spec_of(plan, name, source, datetime.now(UTC)).run
+
+
+def _latest(services: Services, plan: Plan, name: str, source: Source) -> RunSpec | None:
+    wanted = (source, plan.recipe.hash, name)
+    return next((one for one in all_runs(services) if (one.source, one.recipe.hash, name_of(one.run)) == wanted), None)
+
+
+def _rest(services: Services, plan: Plan, family: Lineage, chunk_images: int | None) -> Plan:
+    """The plan without what a run and its parents have."""
+    base = family[0]
+    again = base.limits != plan.limits or base.client_version != __version__
+    has = bytearray(len(plan.dataset))
+    for index in _found(services, plan.dataset, family, {"lost"} | ({"failed", "quarantined"} if again else set())):
+        has[index] = 1
+    left = plan.dataset.only([index for index, there in enumerate(has) if not there])
+    cut = make_plan(left, plan.recipe, plan.limits, chunk_images)
+    return replace(cut, parent=base.run, known=sum(has))
+
+
+def _found(services: Services, dataset: Dataset, family: Lineage, undone: set[str]) -> Iterator[int]:
+    """Indexes of images that the runs have as they are; ``undone`` are the states that do not count."""
+    from batchimg.ledger import batches  # late: it loads pyarrow, and most submits need none
+
+    paths = dataset.paths
+    for batch in batches(services, family, ["path", "size", "md5", "status"]):
+        columns = (batch.column(name).to_pylist() for name in ("path", "size", "md5", "status"))
+        for path, size, md5, state in zip(*columns, strict=True):
+            index = bisect_left(paths, path)
+            there = index < len(paths) and paths[index] == path
+            if there and state not in undone and _is_same(dataset, index, size, md5):
+                yield index
+
+
+def _is_same(dataset: Dataset, index: int, size: int, md5: str | None) -> bool:
+    """Whether an image is as it was.
+
+    A blob without a checksum may be another one by now; of a file that is not opened (`--plan`) the size has to do.
+    """
+    known = dataset.md5(index)
+    if known is None:
+        return dataset.sizes[index] == size and not dataset.tags
+    return (dataset.sizes[index], known) == (size, md5)

@@ -1,0 +1,193 @@
+"""Ledger: a run's results as one table, one row an image, streamed from a Parquet file.
+
+The run's last task makes it; where it is missing, or older than a result, it is merged here.
+"""
+
+import csv
+import io
+import json
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchimg.connect import Services
+from batchimg.lineage import Lineage, lineage
+from batchimg.watch import status
+from batchimg_worker.contract import RunSpec, ledger_path
+from batchimg_worker.errors import StorageError
+from batchimg_worker.ledger import FINGERPRINT, SCHEMA, find, merge, publish
+
+Format = Literal["csv", "parquet", "json"]
+ROWS_AT_ONCE = 4_096
+LONGEST_CAUSE = 200
+_NESTED = ("outputs", "notes", "seconds")
+
+
+@contextmanager
+def ledger_file(services: Services, spec: RunSpec) -> Iterator[Path]:
+    """One run's ledger as a file that lives as long as the context; merged first where that is needed."""
+    with tempfile.TemporaryDirectory(prefix="batchimg-") as folder:
+        file = Path(folder) / "ledger.parquet"
+        if not _fetch(services, spec, file):
+            over = status(services, spec).is_over
+            merged = merge(services.runs, spec, file, over=over)
+            if over:
+                publish(services.runs, spec.run, file, merged)
+        yield file
+
+
+def _fetch(services: Services, spec: RunSpec, file: Path) -> bool:
+    """Download the ledger; False where it is not there, or not made of all results."""
+    path = ledger_path(spec.run)
+    blob = services.runs.stat(path)
+    if blob is None or blob.metadata.get(FINGERPRINT) != find(services.runs, spec.run).fingerprint:
+        return False
+    try:
+        with file.open("wb") as stream:
+            stream.writelines(services.runs.read_chunks(path))
+    except StorageError as error:
+        if error.code == "BlobNotFound":
+            return False
+        raise
+    return True
+
+
+def batches(services: Services, family: Lineage, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Some columns, ``path`` among them, of a run and those that it goes on from: one row an image."""
+    seen: set[str] = set()
+    for spec in family:
+        with ledger_file(services, spec) as file, pq.ParquetFile(file) as ledger:
+            for batch in ledger.iter_batches(ROWS_AT_ONCE, columns=list(columns)):
+                paths = batch.column("path").to_pylist()
+                yield batch.filter(pa.array([path not in seen for path in paths])) if seen else batch
+                if spec is not family[-1]:
+                    seen.update(paths)
+
+
+def export(services: Services, spec: RunSpec, to: IO[bytes], kind: Format) -> int:
+    """Write the ledger of a run and of those that it goes on from; gives the number of rows. Memory does not grow."""
+    writer = {"csv": _write_csv, "json": _write_json, "parquet": _write_parquet}[kind]
+    return writer(batches(services, lineage(services, spec), SCHEMA.names), to)
+
+
+def _write_parquet(rows: Iterator[pa.RecordBatch], to: IO[bytes]) -> int:
+    """Parquet is written from its beginning, so any stream will do."""
+    count = 0
+    with pq.ParquetWriter(to, SCHEMA, compression="zstd") as writer:
+        group: list[pa.RecordBatch] = []
+        for batch in rows:
+            group.append(batch)
+            count += len(batch)
+            if len(group) * ROWS_AT_ONCE >= 10 * ROWS_AT_ONCE:
+                writer.write_table(pa.Table.from_batches(group, SCHEMA))
+                group.clear()
+        writer.write_table(pa.Table.from_batches(group, SCHEMA))
+    return count
+
+
+def _write_json(rows: Iterator[pa.RecordBatch], to: IO[bytes]) -> int:
+    """One JSON object a line, without what is null."""
+    count = 0
+    for batch in rows:
+        for row in batch.to_pylist():
+            if row["measures"]:
+                row["measures"] = json.loads(row["measures"])
+            kept = {name: value for name, value in row.items() if value is not None}
+            to.write(json.dumps(kept, ensure_ascii=False).encode() + b"\n")
+            count += 1
+    return count
+
+
+def _write_csv(rows: Iterator[pa.RecordBatch], to: IO[bytes]) -> int:
+    """Comma-separated values with a header; what has parts is JSON."""
+    text = io.TextIOWrapper(to, "utf-8", newline="", write_through=True)
+    writer = csv.DictWriter(text, SCHEMA.names)
+    writer.writeheader()
+    count = 0
+    for batch in rows:
+        values = batch.to_pylist()
+        for row in values:
+            for name in _NESTED:
+                row[name] = json.dumps(row[name], ensure_ascii=False) if row[name] else ""
+        writer.writerows(values)
+        count += len(values)
+    text.flush()
+    text.detach()
+    return count
+
+
+def write_file(services: Services, spec: RunSpec, to: Path, kind: Format) -> int:
+    """Write the ledger to a file, all of it or nothing. Raises OSError."""
+    part = to.with_name(f".{to.name}.part")
+    try:
+        with part.open("wb") as stream:
+            count = export(services, spec, stream, kind)
+        shutil.move(part, to)
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+def states(services: Services, spec: RunSpec) -> Mapping[str, int]:
+    """How many images are in which state."""
+    counts: dict[str, int] = {}
+    for batch in batches(services, lineage(services, spec), ["path", "status"]):
+        for entry in batch.column("status").value_counts().to_pylist():
+            counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why images are not done: kind and message, with numbers and names taken out; ``example`` is one of them."""
+
+    status: str
+    error_type: str
+    message: str
+    images: int
+    example: str
+    example_message: str
+
+
+def failures(services: Services, spec: RunSpec) -> list[Cause]:
+    """The causes of all images that are not done, the most frequent first."""
+    found: dict[tuple[str, str, str], Cause] = {}
+    for row in undone(services, lineage(services, spec)):
+        key = (row["status"], row["error_type"] or "", cause_of(row["message"] or "", row["path"]))
+        known = found.get(key)
+        example = known or Cause(*key, 0, row["path"], row["message"] or "")
+        found[key] = Cause(*key, example.images + 1, example.example, example.example_message)
+    return sorted(found.values(), key=lambda cause: (-cause.images, cause.error_type, cause.message))
+
+
+def undone(services: Services, family: Lineage, tally: Counter[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Rows of images that are not done, those that still wait not among them: what is known of each, and why.
+
+    ``tally`` counts all images by state.
+    """
+    columns = ["path", "size", "md5", "status", "error_type", "message", "chunk"]
+    for batch in batches(services, family, columns):
+        found = batch.column("status").to_pylist()
+        if tally is not None:
+            tally.update(found)
+        wanted = [state not in {"done", "waiting"} for state in found]
+        if any(wanted):
+            yield from batch.filter(pa.array(wanted)).to_pylist()
+
+
+def cause_of(message: str, path: str) -> str:
+    """A message without what differs from image to image: its own path, other paths and quoted names, numbers."""
+    text = message.replace(path, "…") if path else message
+    text = re.sub(r"'[^']*[./][^']*'", "'…'", text)
+    text = re.sub(r"(?<![\w…])(?:[\w.-]*/)+[\w.-]+", "…", text)
+    text = re.sub(r"0x[0-9a-fA-F]+|\d+(?:[.,:-]\d+)*", "N", text)
+    return text if len(text) <= LONGEST_CAUSE else text[: LONGEST_CAUSE - 1] + "…"

@@ -1,0 +1,156 @@
+"""Retry: a new run with exactly what a run and its parents have not done."""
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from batchimg.connect import Services, check_pool
+from batchimg.dataset import Dataset
+from batchimg.errors import InputError
+from batchimg.events import Observer, nobody
+from batchimg.ledger import cause_of, undone
+from batchimg.lineage import Lineage, lineage
+from batchimg.plan import LONGEST_NAME, Plan, make_plan, name_of, spec_of
+from batchimg.runs import latest_descendant
+from batchimg.settings import limits_of
+from batchimg.submit import Submitted, submit
+from batchimg.watch import status
+from batchimg_worker.contract import RunSpec
+
+QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which of the images that are not done are tried again; ``cause`` is a part of the kind or the message."""
+
+    cause: str | None = None
+    include_quarantined: bool = False
+
+    def __call__(self, row: dict[str, Any]) -> bool:
+        """Whether the image of this row is wanted."""
+        if row["status"] == QUARANTINED and not self.include_quarantined:
+            return False
+        if self.cause is None:
+            return True
+        message = row["message"] or ""
+        texts = (row["error_type"] or "", message, cause_of(message, row["path"]))
+        return any(self.cause.lower() in text.lower() for text in texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What a retry would do. ``quarantined`` images are left alone, ``unsent`` ones were never in blob storage."""
+
+    of: RunSpec
+    plan: Plan
+    name: str
+    quarantined: int
+    unsent: int
+
+
+def plan_retry(services: Services, spec: RunSpec, wanted: Wanted) -> Retry:
+    """What is not done of a run and of those that it goes on from.
+
+    Where the run was retried before, the retry goes on from the latest one. Raises InputError where the run is not
+    over, or where nothing is left to do.
+    """
+    family = lineage(services, latest_descendant(services, spec))
+    tip = family[0]
+    now = status(services, tip)
+    if now.is_over:
+        return _plan(services, family, wanted)
+    if len(family) > 1:  # a retry that was interrupted while it was submitted is gone on with
+        again = _of_rest(services, family[1:], _rest(services, family[1:], wanted))
+        if spec_of(again.plan, again.name, tip.source, datetime.now(UTC)).run == tip.run:
+            return again
+    raise InputError(
+        f"run {tip.run} is not over ({now.state})",
+        f"Wait for it: batchimg status {tip.run} --watch. If its submit was interrupted, type that again.",
+    )
+
+
+def _plan(services: Services, family: Lineage, wanted: Wanted) -> Retry:
+    rest = _rest(services, family, wanted)
+    if not rest.paths:
+        raise InputError(f"nothing of run {family[0].run} is to be tried again", _hint(family[0], rest, wanted))
+    return _of_rest(services, family, rest)
+
+
+def _rest(services: Services, family: Lineage, wanted: Wanted) -> "_Rest":
+    rest = _Rest()
+    for row in rest.sent(undone(services, family, rest.states), wanted):
+        rest.add(row)
+    return rest
+
+
+def _of_rest(services: Services, family: Lineage, rest: "_Rest") -> Retry:
+    tip, settings = family[0], services.settings
+    plan = make_plan(rest.dataset(tip), tip.recipe, limits_of(settings), settings.chunk_images)
+    plan = replace(plan, parent=tip.run, known=rest.states["done"])
+    return Retry(tip, plan, _name(family), rest.quarantined, rest.unsent)
+
+
+def start_retry(services: Services, retry: Retry, observer: Observer = nobody) -> Submitted:
+    """Start it, or go on with it where it was interrupted."""
+    check_pool(services)
+    return submit(retry.plan, retry.name, retry.of.source, services, observer)
+
+
+class _Rest:
+    """What is to be done again, as columns."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self._sizes = array("Q")
+        self._digests = bytearray()
+        self.quarantined = self.unsent = 0
+        self.states = Counter[str]()
+
+    def sent(
+        self, rows: Iterator[dict[str, Any]], wanted: Callable[[dict[str, Any]], bool]
+    ) -> Iterator[dict[str, Any]]:
+        for row in rows:
+            if row["chunk"] is None:
+                self.unsent += 1
+            elif wanted(row):
+                yield row
+            elif row["status"] == QUARANTINED:
+                self.quarantined += 1
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.paths.append(row["path"])
+        self._sizes.append(row["size"])
+        self._digests += bytes.fromhex(row["md5"]) if row["md5"] else bytes(16)
+
+    def dataset(self, spec: RunSpec) -> Dataset:
+        everything = Dataset(
+            label=spec.dataset,
+            name="retry",
+            root=None,
+            source=spec.source,
+            paths=self.paths,
+            sizes=self._sizes,
+            digests=bytes(self._digests),
+        )
+        return everything.only(sorted(range(len(self.paths)), key=self.paths.__getitem__))
+
+
+def _name(family: Lineage) -> str:
+    """`photos-r2` for the second retry in a row of `photos-…`."""
+    suffix = f"-r{len(family)}"
+    return name_of(family[-1].run)[: LONGEST_NAME - len(suffix)] + suffix
+
+
+def _hint(tip: RunSpec, rest: _Rest, wanted: Wanted) -> str:
+    if wanted.cause is not None:
+        return f"`batchimg failures {tip.run}` lists the causes; --cause takes a part of one."
+    parts = []
+    if rest.quarantined:
+        parts.append(f"{rest.quarantined:,} quarantined images are tried with --include-quarantined.")
+    if rest.unsent:
+        parts.append(f"{rest.unsent:,} images were never sent: mend them, and type the submit again.")
+    return " ".join(parts) or "Every image is done."

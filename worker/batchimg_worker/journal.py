@@ -1,0 +1,169 @@
+"""The journal: a chunk's records as they are made, in a file of the node and now and then in blob storage.
+
+It outlives the process that works on the chunk, so that another one goes on after it: the next child of the guard
+finds the file, the next attempt of the task, on whatever node, the blob (the chunk's part).
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from batchimg_worker.contract import (
+    HEARTBEAT_METADATA,
+    Attempt,
+    Heartbeat,
+    ImageResult,
+    PartHeader,
+    dump,
+    hand_path,
+    heartbeat_path,
+    parse,
+    parse_lines,
+    part_path,
+    whole_lines,
+)
+from batchimg_worker.errors import StorageError
+from batchimg_worker.node import Node, peak_memory_bytes
+from batchimg_worker.storage import Container
+from batchimg_worker.version import __version__
+
+
+class Journal:
+    """The records of one chunk so far. ``attempts`` made them; the last one is under way.
+
+    It is ``careful`` where the one before vanished without a word; ``suspect`` is the image that a careful attempt
+    had in hand when it vanished too.
+    """
+
+    def __init__(self, file: Path, head: PartHeader) -> None:
+        self.file, self.run, self.chunk, self.attempts = file, head.run, head.chunk, head.attempts
+        mark = _mark(file)
+        self.careful = mark.exists()
+        self.in_storage = len(self.attempts) > 1  # whether blob storage may have a part
+        self.suspect = (mark.read_text("utf-8") or None) if self.careful else None
+        self.paths: set[str] = set()
+        self._out = os.open(file, os.O_WRONLY | os.O_APPEND)
+
+    @classmethod
+    def open(cls, file: Path, runs: Container, chunk: tuple[str, int], node: Node) -> Self:
+        """Go on with the file, or with what an earlier attempt left in blob storage, or begin. ``chunk``: its run too.
+
+        Raises StorageError, ContractError.
+        """
+        if not file.exists():
+            _begin(file, runs, chunk, node)
+        _drop_torn_line(file)
+        with file.open("rb") as lines:
+            head = parse(PartHeader, next(lines, b""), str(file))
+        journal = cls(file, head)
+        journal.paths.update(record.path for record in journal.records())
+        return journal
+
+    def close(self) -> None:
+        """Close the file; it stays."""
+        os.close(self._out)
+
+    def add(self, record: ImageResult) -> None:
+        """Keep a record: in the kernel's hands when this returns, so it outlives this process."""
+        made = {"attempt": self.attempts[-1].number, "peak_memory_bytes": peak_memory_bytes()}
+        os.write(self._out, dump(record.model_copy(update=made)) + b"\n")
+        self.paths.add(record.path)
+
+    def records(self) -> Iterator[ImageResult]:
+        """All records so far."""
+        return parse_lines(ImageResult, self.lines(), str(self.file))
+
+    def lines(self) -> Iterator[bytes]:
+        """All records so far, as lines."""
+        with self.file.open("rb") as lines:
+            next(lines, b"")
+            yield from lines
+
+    def send(self, runs: Container) -> None:
+        """Put it into blob storage as the chunk's part."""
+        send(self.file, runs, (self.run, self.chunk))
+        self.in_storage = True
+
+
+def send(file: Path, runs: Container, chunk: tuple[str, int]) -> None:
+    """Put a journal into blob storage, torn as it may be: readers leave an unfinished last line out."""
+    with file.open("rb") as content:
+        runs.write(part_path(*chunk), content)
+
+
+def say_stopped(runs: Container, chunk: tuple[str, int]) -> None:
+    """Write the last heartbeat anew for a worker that could not: the attempt has not vanished, it was ended."""
+    beat = _last_beat(runs, chunk)
+    if beat is not None and beat.state == "running":
+        last = dump(beat.model_copy(update={"state": "stopped"}))
+        runs.write(heartbeat_path(*chunk), last, metadata={HEARTBEAT_METADATA: last.decode()})
+
+
+def _begin(file: Path, runs: Container, chunk: tuple[str, int], node: Node) -> None:
+    """Write the journal's head, and below it what an earlier attempt left."""
+    beat = _last_beat(runs, chunk)
+    earlier, lines = _earlier(runs, chunk, beat) if beat is not None else ((), iter(()))
+    if beat is not None and beat.state == "running":
+        _mark(file).write_text(_read_or(runs, hand_path(*chunk), b"").decode(), "utf-8")
+    this = Attempt(
+        number=earlier[-1].number + 1 if earlier else 1,
+        job=node.job,
+        node=node.id,
+        worker_version=__version__,
+        started=datetime.now(UTC),
+    )
+    part = file.with_suffix(".new")
+    with part.open("wb") as out:
+        out.write(dump(PartHeader(run=chunk[0], chunk=chunk[1], attempts=(*earlier, this))) + b"\n")
+        out.writelines(line + b"\n" for line in lines)
+    part.replace(file)
+
+
+def _last_beat(runs: Container, chunk: tuple[str, int]) -> Heartbeat | None:
+    """The heartbeat that an earlier attempt left: it tells at the cost of one look whether there was any."""
+    blob = runs.stat(heartbeat_path(*chunk))
+    if blob is None or HEARTBEAT_METADATA not in blob.metadata:
+        return None
+    return parse(Heartbeat, blob.metadata[HEARTBEAT_METADATA], blob.path)
+
+
+def _earlier(runs: Container, chunk: tuple[str, int], beat: Heartbeat) -> tuple[tuple[Attempt, ...], Iterator[bytes]]:
+    """Attempts before this one, and the lines of their records."""
+    path = part_path(*chunk)
+    lines = whole_lines(iter(_read_or(runs, path, b"").splitlines()))
+    head = next(lines, None)
+    attempts = parse(PartHeader, head, path).attempts if head is not None else ()
+    number = beat.attempt or 1
+    if not attempts or attempts[-1].number < number:
+        vanished = Attempt(number=number, node=beat.node, worker_version=__version__, started=beat.started)
+        attempts = (*attempts, vanished)
+    return attempts, lines
+
+
+def _read_or(runs: Container, path: str, otherwise: bytes) -> bytes:
+    try:
+        return runs.read(path)
+    except StorageError as error:
+        if error.code == "BlobNotFound":
+            return otherwise
+        raise
+
+
+def _mark(file: Path) -> Path:
+    return file.with_suffix(".careful")
+
+
+def _drop_torn_line(file: Path) -> None:
+    """A process that was killed while it wrote leaves half a line at most."""
+    with file.open("rb+") as content:
+        size = content.seek(0, os.SEEK_END)
+        while size:
+            back = min(size, 1 << 16)
+            content.seek(size - back)
+            end = content.read(back).rfind(b"\n")
+            if end >= 0:
+                content.truncate(size - back + end + 1)
+                return
+            size -= back
