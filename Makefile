@@ -4,7 +4,7 @@ VENV := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check fmt docs pictures lock bench bench-worker clients kernels
+.PHONY: help setup demo test lint check fmt docs pictures lock bench bench-worker bench-status clients kernels
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ bench-worker: setup  ## the worker beside scikit-image, Pillow, OpenCV and pyvip
 
 clients: setup  ## other people's Batch clients against the emulator, as a table; ONLY=java for some of them
 	@$(VENV)/python tests/clients/run.py $(ONLY)
+
+bench-status: setup  ## `batchimg status` of a run of 1,000,000 images
+	@$(VENV)/python benchmarks/status.py
 
 kernels: setup  ## compile the worker's C kernels, after a change of them
 	@$(VENV)/python tools/native.py

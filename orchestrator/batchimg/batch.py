@@ -3,10 +3,12 @@
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from batchimg.batch_errors import PASSING, PATIENCE_SECONDS, JobDone, PassingError, patiently, retrying, translated
-from batchimg.batch_values import FailedTask, Job, JobSpec, TaskCounts, TaskSpec, job_number
+from batchimg.batch_look import Look
+from batchimg.batch_values import FailedTask, Job, JobSpec, TaskCounts, TaskLimits, TaskSpec, job_number
 from batchimg.errors import ServiceError, SettingsError
 from batchimg.parallel import in_parallel
 from batchimg_worker.storage import is_loopback
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from azure.batch import BatchClient
 
 TASKS_PER_CALL = 100
+ADDING_HOURS = 24.0  # a job whose submit died before its end is ended by Azure Batch after so long
 CALLS_AT_ONCE = 4
 
 
@@ -30,14 +33,19 @@ class Batch:
         self.endpoint = endpoint.rstrip("/")
         self._client = _client(self.endpoint, account, key)
 
+    @property
+    def look(self) -> Look:
+        """What there is, without changing it."""
+        return Look(self._client)
+
     def create_job(self, spec: JobSpec) -> bool:
-        """Make a job that waits for its tasks; False where it is there already."""
+        """Make a job that waits for its tasks, for a day at most; False where it is there already."""
         from azure.batch import models
 
         job = models.BatchJobCreateOptions(
             id=spec.id,
             pool_info=models.BatchPoolInfo(pool_id=spec.pool),
-            constraints=models.BatchJobConstraints(max_task_retry_count=spec.task_retries),
+            constraints=_job_constraints(spec, min(spec.max_hours, ADDING_HOURS)),
             common_environment_settings=[
                 models.EnvironmentSetting(name=name, value=value) for name, value in spec.environment.items()
             ],
@@ -80,13 +88,18 @@ class Batch:
             kind = PassingError if code in PASSING or str(one.status).lower() == "servererror" else ServiceError
             raise kind(f"cannot add task {one.task_id} to job {job!r}: {code}", code=str(code))
 
-    def finish_adding(self, job: str) -> None:
-        """Let the job end by itself after its last task. Only when all are added: an empty job ends at once."""
+    def finish_adding(self, spec: JobSpec) -> None:
+        """Let the job end by itself after its last task, and give it all of its hours.
+
+        Only when all tasks are added: an empty job ends at once.
+        """
         from azure.batch import models
 
-        options = models.BatchJobUpdateOptions(all_tasks_complete_mode="terminatejob")
+        options = models.BatchJobUpdateOptions(
+            all_tasks_complete_mode="terminatejob", constraints=_job_constraints(spec, spec.max_hours)
+        )
         with contextlib.suppress(JobDone):
-            patiently(lambda: self._call(f"update job {job!r}", self._client.update_job, job, options))
+            patiently(lambda: self._call(f"update job {spec.id!r}", self._client.update_job, spec.id, options))
 
     def jobs(self, run: str) -> list[Job]:
         """The jobs of a run, the first one first: `RUN`, then `RUN-2` and so on for what had to be done again."""
@@ -242,12 +255,32 @@ def _task(spec: TaskSpec) -> Any:
     task = models.BatchTaskCreateOptions(
         id=spec.id,
         command_line=spec.command,
+        constraints=_task_constraints(spec.limits),
         exit_conditions=models.ExitConditions(default=models.ExitOptions(dependency_action="satisfy")),
     )
     if spec.after:
         ranges = [models.BatchTaskIdRange(start=ids[0], end=ids[-1]) for ids in spec.after]
         task.depends_on = models.BatchTaskDependencies(task_id_ranges=ranges)
     return task
+
+
+def _job_constraints(spec: JobSpec, hours: float) -> Any:
+    from azure.batch import models
+
+    return models.BatchJobConstraints(
+        max_wall_clock_time=timedelta(hours=hours), max_task_retry_count=spec.task_retries
+    )
+
+
+def _task_constraints(limits: TaskLimits | None) -> Any:
+    """Both limits: where a task has constraints, the retries that are left out are 0 and not the job's."""
+    if limits is None:
+        return None
+    from azure.batch import models
+
+    return models.BatchTaskConstraints(
+        max_wall_clock_time=timedelta(hours=limits.max_hours), max_task_retry_count=limits.retries
+    )
 
 
 def _text(value: Any) -> str:

@@ -51,19 +51,35 @@ class FailedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskLimits:
+    """How long a task may take, and how often it is tried again."""
+
+    max_hours: float
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """A task to add. It waits for the end, good or bad, of those whose ids are in ``after``."""
+    """A task to add; without ``limits`` it has those of its job, and no end.
+
+    It waits for the end, good or bad, of those whose ids are in ``after``.
+    """
 
     id: str
     command: str
+    limits: TaskLimits | None = None
     after: tuple[range, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """A job to make. ``environment`` is given to each of its tasks."""
+    """A job to make. ``environment`` is given to each of its tasks.
+
+    ``max_hours`` from its creation Azure Batch ends it, whatever has become of the laptop.
+    """
 
     id: str
     pool: str
     environment: Mapping[str, str]
     task_retries: int
+    max_hours: float

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
@@ -21,6 +22,8 @@ from rich.progress import (
 
 from batchimg import tables
 from batchimg.events import Event, Progressed, Told
+from batchimg.pace import Pace
+from batchimg.why_table import why_panel, why_values
 from batchimg.words import count, size
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from batchimg.retry import Retry
     from batchimg.submit import Submitted
     from batchimg.watch import RunStatus
+    from batchimg.why import Reason
     from batchimg_worker.contract import RunSpec
 
 
@@ -131,6 +135,13 @@ class Screen:
         else:
             self.out.print(tables.status_panel(status))
 
+    def why(self, reason: "Reason", as_json: bool) -> None:
+        """Why a run is as it is."""
+        if as_json:
+            self._json(why_values(reason))
+        else:
+            self.out.print(why_panel(reason))
+
     def watch(self, statuses: "Iterable[RunStatus]", as_json: bool) -> "RunStatus":
         """Draw statuses as they come, until the run is over; the last one stays. JSON: one line each change."""
         last: RunStatus | None = None
@@ -142,9 +153,11 @@ class Screen:
                     self.out.print(json.dumps(tables.status_values(status)), markup=False, soft_wrap=True)
                 last = status
         else:
+            pace = Pace()
             with Live(console=self.out, auto_refresh=False) as live:
                 for status in statuses:
-                    live.update(tables.status_panel(status), refresh=True)
+                    pace.add(time.monotonic(), status.done + status.failed)
+                    live.update(tables.status_panel(status, pace.drawn()), refresh=True)
                     last = status
         if last is None:
             raise ValueError("a run has at least one status")
@@ -179,6 +192,11 @@ class Screen:
             self.tell(f"{count(retry.quarantined, 'quarantined image')} left alone; --include-quarantined tries them.")
         if retry.unsent:
             self.tell(f"{count(retry.unsent, 'image')} never sent; mend them and type the submit again.")
+
+    def ring(self) -> None:
+        """Ring the terminal's bell; where there is no terminal, nobody would hear it."""
+        if self.err.is_terminal:
+            self.err.bell()
 
     def runs(self, specs: "list[RunSpec]", as_json: bool) -> None:
         """All runs."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from batchimg_worker.contract import Source
+from batchimg_worker.paths import unsafe_path
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -89,12 +90,6 @@ def unusable_name(path: str) -> str | None:
         path.encode()
     except UnicodeEncodeError:
         return "its name is not valid UTF-8; rename it"
-    if any(ord(character) < 32 or ord(character) == 127 for character in path):
-        return "its name has control characters; rename it"
-    if "\\" in path:
-        return "its name has a backslash, which blob storage takes for a slash; rename it"
-    if any(part in {"", ".", ".."} for part in path.split("/")):
-        return "its path has empty, '.' or '..' parts"
     if len(path) > LONGEST_PATH:
         return f"its path has {len(path)} characters, {LONGEST_PATH} is the most; put it into fewer folders"
-    return None
+    return unsafe_path(path)

@@ -75,9 +75,9 @@ class _Fetcher:
     def fetch(self, blob: Blob) -> tuple[bool, int]:
         """Fetch one picture; True where it was there already."""
         target = self.names.place(_name(blob))
+        self.names.make_room(target)
         if _is_whole(target, blob):
             return True, blob.size
-        target.parent.mkdir(parents=True, exist_ok=True)
         part = self.parts / hashlib.sha256(blob.path.encode()).hexdigest()[:32]
         digest, size = hashlib.md5(usedforsecurity=False), 0
         with part.open("wb") as stream:
@@ -147,6 +147,8 @@ def _parts_folder(to: Path) -> Path:
     try:
         to.mkdir(parents=True, exist_ok=True)
         root = to / PARTS
+        if root.is_symlink():
+            raise InputError(f"{str(root)!r} is a link: nothing is written through it", "Remove the link.")
         root.mkdir(exist_ok=True)
         for old in root.iterdir():
             if not (old.name.isdecimal() and psutil.pid_exists(int(old.name))):

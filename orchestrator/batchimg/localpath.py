@@ -21,18 +21,35 @@ class LocalNames:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._folds_case = _folds_case(folder)
+        self._root = folder.resolve()
+        self._made: set[Path] = set()
         self._taken: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def place(self, path: str) -> Path:
         """The file for a blob. Raises InputError for a path that would leave the folder."""
         parts = path.split("/")
-        if any(part in {"", ".", ".."} or "\0" in part for part in parts) or (os.sep != "/" and os.sep in path):
+        if any(part in {"", ".", ".."} or "\0" in part for part in parts) or (
+            os.sep != "/" and set(path) & {os.sep, ":"}
+        ):
             raise InputError(f"blob {path!r} has no place below {str(self.folder)!r}", "Rename it in blob storage.")
         local = "/".join(_short_enough(part) for part in parts)
         if self._folds_case:
             local = self._apart(local, path)
         return self.folder / local
+
+    def make_room(self, place: Path) -> None:
+        """Make the folder of a place. Raises InputError where a link on the way leads out of ``folder``."""
+        parent = place.parent
+        if parent in self._made:
+            return
+        if not parent.resolve().is_relative_to(self._root):
+            raise InputError(
+                f"{str(parent)!r} leads out of {str(self.folder)!r} through a link: nothing is written there",
+                "Remove the link, or give another folder with --to.",
+            )
+        parent.mkdir(parents=True, exist_ok=True)
+        self._made.add(parent)
 
     def _apart(self, local: str, path: str) -> str:
         with self._lock:

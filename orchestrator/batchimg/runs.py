@@ -1,5 +1,6 @@
 """Runs: find them, list them, cancel them, delete them. Blob storage is the only register."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from batchimg.errors import InputError, UnknownRun
 from batchimg.events import Observer, Progressed, nobody
 from batchimg.parallel import in_parallel
 from batchimg.submit import ENDED
-from batchimg_worker.contract import RunSpec, parse, run_path
+from batchimg_worker.contract import RUN_NAME, RunSpec, parse, run_path
 from batchimg_worker.errors import ContractVersionError, RecipeError, StorageError
 from batchimg_worker.storage import Container
 
@@ -41,7 +42,7 @@ def all_runs(services: Services) -> list[RunSpec]:
 
 def find_run(services: Services, wanted: str | None) -> RunSpec:
     """A run by its id, by the beginning of it, or the latest one. Raises UnknownRun."""
-    if wanted is not None and "/" not in wanted and services.runs.stat(run_path(wanted)) is not None:
+    if wanted is not None and re.match(RUN_NAME, wanted) and services.runs.stat(run_path(wanted)) is not None:
         return parse(RunSpec, services.runs.read(run_path(wanted)), run_path(wanted))
     specs = all_runs(services)
     if not specs:

@@ -43,6 +43,13 @@ class Settings(BaseSettings):
     memory_mb: int = Field(2048, ge=512, description="memory that one task may use; a larger image is refused")
     image_seconds: float = Field(1800.0, gt=0, description="an image that takes longer is given up")
     task_retries: int = Field(2, ge=0, le=100, description="how often a failed task is tried again")
+    max_hours: float = Field(
+        168.0, gt=0, le=4320, description="a run is ended by Azure Batch so long after it began, whatever happens"
+    )
+    max_task_hours: float = Field(12.0, gt=0, le=4320, description="a task is ended after so long on its node")
+    notify: SecretStr | None = Field(
+        None, description="a URL that is told when a run ends that `submit --wait` or `status --watch` looks at"
+    )
     upload_threads: int = Field(16, ge=1, le=256, description="files sent at a time")
     download_threads: int = Field(16, ge=1, le=256, description="files fetched at a time")
     local_idle_minutes: float = Field(30.0, gt=0, description="the local stack ends after so long without work")

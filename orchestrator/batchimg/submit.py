@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from batchimg.batch_values import JobSpec, TaskSpec, job_id
+from batchimg.batch_values import JobSpec, TaskLimits, TaskSpec, job_id
 from batchimg.connect import Services
 from batchimg.events import Observer, Progressed, nobody
 from batchimg.parallel import in_parallel
 from batchimg.plan import Plan, spec_of
+from batchimg.refusal import refusal_noted
 from batchimg_worker.contract import (
     ImageEntry,
     ImageResult,
@@ -61,12 +62,15 @@ def submit(plan: Plan, name: str, source: Source, services: Services, observer: 
     job = job_id(spec.run, number)
     settings = services.settings
     environment = {"BATCHIMG_STORAGE_ENDPOINT": services.store.endpoint}
-    services.batch.create_job(JobSpec(job, settings.pool, environment, settings.task_retries))
+    wanted = JobSpec(job, settings.pool, environment, settings.task_retries, settings.max_hours)
+    with refusal_noted(services.runs, spec.run):
+        services.batch.create_job(wanted)
+    limits = TaskLimits(min(settings.max_task_hours, settings.max_hours), settings.task_retries)
     added = 0
-    for count in services.batch.add_tasks(job, _tasks(spec, missing, settings.worker_command)):
+    for count in services.batch.add_tasks(job, _tasks(spec, missing, settings.worker_command, limits)):
         added += count
         observer(Progressed("submit", min(added, len(missing)), len(missing), unit="tasks"))
-    services.batch.finish_adding(job)
+    services.batch.finish_adding(wanted)
     return Submitted(known or spec, resumed=known is not None, ended=False, known=plan.known)
 
 
@@ -82,12 +86,12 @@ def _missing(services: Services, spec: RunSpec) -> list[int]:
     return [chunk for chunk in range(spec.chunks) if result_path(spec.run, chunk) not in done]
 
 
-def _tasks(spec: RunSpec, chunks: list[int], command: str) -> list[TaskSpec]:
+def _tasks(spec: RunSpec, chunks: list[int], command: str, limits: TaskLimits) -> list[TaskSpec]:
     """One task a chunk, and a last one that merges the ledger when all of them have ended, well or not."""
-    tasks = [TaskSpec(str(chunk), f"{command} --run {spec.run} --chunk {chunk}") for chunk in chunks]
+    tasks = [TaskSpec(str(chunk), f"{command} --run {spec.run} --chunk {chunk}", limits) for chunk in chunks]
     ranges = tuple(_ranges(chunks))
     if len(ranges) <= MOST_RANGES:
-        tasks.append(TaskSpec(str(spec.chunks), f"{command} --run {spec.run} --ledger", after=ranges))
+        tasks.append(TaskSpec(str(spec.chunks), f"{command} --run {spec.run} --ledger", limits, after=ranges))
     return tasks
 
 

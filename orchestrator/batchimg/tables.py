@@ -29,6 +29,7 @@ STATE_STYLES = {
     "failed": "red",
 }
 MOST_REJECTED = 10
+MOST_SLOW = 3
 
 
 def facts(*rows: tuple[str, object]) -> Table:
@@ -93,8 +94,8 @@ def status_values(status: "RunStatus") -> dict[str, Any]:
     return values
 
 
-def status_panel(status: "RunStatus") -> RenderableType:
-    """A status for people."""
+def status_panel(status: "RunStatus", pace: str = "") -> RenderableType:
+    """A status for people; ``pace`` is the throughput of the last minutes, drawn."""
     processed = status.done + status.failed
     done = Text(f"{status.done:,} done")
     done.append(f", {status.failed:,} failed", "red" if status.failed else "dim")
@@ -102,10 +103,11 @@ def status_panel(status: "RunStatus") -> RenderableType:
         done.append(f", {status.lost:,} not reached", "red")
     done.append(f" of {status.images:,}", "bold")
     bar = ProgressBar(total=max(status.images, 1), completed=processed, width=50)
-    parts: list[RenderableType] = [facts(("Images", done), ("", bar), *_status_rows(status))]
+    now = [("Now", pace)] if pace and not status.is_over else []
+    parts: list[RenderableType] = [facts(("Images", done), ("", bar), *_status_rows(status), *now)]
     parts += [Text(line, "red") for line in _failures(status)]
     if status.note:
-        parts.append(Text(status.note, "yellow"))
+        parts.append(Text(status.note, "yellow", no_wrap=False, overflow="fold"))
     style = STATE_STYLES[status.state]
     return Panel(Group(*parts), title=f"[bold]{status.run}[/] [{style}]{status.state}[/]", title_align="left", width=78)
 
@@ -121,6 +123,11 @@ def _status_rows(status: "RunStatus") -> Iterator[tuple[str, object]]:
     yield "Speed", rate
     if status.started and status.ended:
         yield "Took", duration((status.ended - status.started).total_seconds())
+    if status.causes:
+        yield "Failed", ", ".join(f"{number:,} {cause}" for cause, number in status.causes.items())
+    for slow in status.slow[:MOST_SLOW]:
+        so_far = f"{slow.done:,} of {slow.total:,} images; others took {duration(slow.median)}"
+        yield "Slow", f"chunk {slow.chunk} for {duration(slow.seconds)} on {slow.node}, {so_far}"
     if not status.is_over:
         yield "Nodes", ", ".join(f"{number} {state}" for state, number in status.nodes.items()) or "none"
 

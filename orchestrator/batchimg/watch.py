@@ -4,9 +4,12 @@ The number of calls does not grow with the images: a listing shows 5,000 chunks,
 """
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from statistics import median
 from typing import Literal
 
 from batchimg.batch_values import FailedTask, Job, TaskCounts
@@ -17,6 +20,12 @@ from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, RunSpec, par
 NO_JOB = "There is no job. If the submit was interrupted, type it again: it goes on where it was."
 PATIENCE_SECONDS = 60.0  # how long `follow` waits for a job to appear
 State = Literal["submitting", "running", "completed", "cancelled", "failed"]
+OVER = frozenset({"completed", "cancelled", "failed"})
+NOT_SENT = "NotSent"  # the cause of images that stayed behind
+SLOW_FACTOR = 2.0
+FEWEST_FINISHED = 3  # chunks, before others are called slow
+SHORTEST_SLOW = 30.0  # seconds
+MOST_SLOW = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +39,23 @@ class ChunkCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class SlowChunk:
+    """A chunk that has been running for more than twice as long as others took: ``seconds``, ``median`` of others."""
+
+    chunk: int
+    node: str
+    seconds: float
+    median: float
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunStatus:
-    """How far a run is. ``lost`` images belong to chunks that ended without a result."""
+    """How far a run is. ``lost`` images belong to chunks that ended without a result.
+
+    ``causes`` counts failed images by the type of their error.
+    """
 
     run: str
     state: State
@@ -50,12 +74,14 @@ class RunStatus:
     images_per_second: float | None
     eta_seconds: float | None
     failed_tasks: tuple[FailedTask, ...]
+    causes: dict[str, int]
+    slow: tuple[SlowChunk, ...]
     note: str | None
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more will happen."""
-        return self.state in {"completed", "cancelled", "failed"}
+        return self.state in OVER
 
     @property
     def all_done(self) -> bool:
@@ -65,15 +91,20 @@ class RunStatus:
 
 def status(services: Services, spec: RunSpec) -> RunStatus:
     """A run as it is now; it works after its job and its nodes are gone."""
-    results = _beats(services, f"{spec.run}/results/")
-    beats = _beats(services, f"{spec.run}/heartbeats/") | results
-    job, counts, nodes, note = _ask_batch(services, spec)
+    with ThreadPoolExecutor(2, thread_name_prefix="status") as both:
+        reading = [both.submit(_beats, services, f"{spec.run}/{part}/") for part in ("results", "heartbeats")]
+        job, counts, nodes, note = _ask_batch(services, spec)
+        results, running = (one.result() for one in reading)
+    beats = running | results
     state = _state(spec, job, len(results))
     failed_tasks: tuple[FailedTask, ...] = ()
     if job is not None and counts.failed:
         last = str(spec.chunks)
         failed_tasks = tuple(task for task in services.batch.failed_tasks(job.id) if task.id != last)
-    return _summary(spec, _Seen(list(beats.values()), len(results), job, counts, nodes, note, failed_tasks, state))
+    slow = () if state in OVER else slow_chunks(beats.values(), datetime.now(UTC))
+    return _summary(
+        spec, _Seen(list(beats.values()), len(results), job, counts, nodes, note, failed_tasks, slow, state)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +153,7 @@ class _Seen:
     nodes: dict[str, int]
     note: str | None
     failed_tasks: tuple[FailedTask, ...]
+    slow: tuple[SlowChunk, ...]
     state: State
 
 
@@ -163,7 +195,7 @@ def _summary(spec: RunSpec, seen: _Seen) -> RunStatus:
     beats = seen.beats
     done = sum(beat.done for beat in beats)
     failed = sum(beat.failed for beat in beats) + spec.rejected
-    over = seen.state in {"completed", "cancelled", "failed"}
+    over = seen.state in OVER
     started = min((beat.started for beat in beats), default=None)
     last = max((beat.updated for beat in beats), default=None)
     rate = _rate(started, last if over else datetime.now(UTC), done + failed - spec.rejected)
@@ -187,6 +219,8 @@ def _summary(spec: RunSpec, seen: _Seen) -> RunStatus:
         images_per_second=rate,
         eta_seconds=left / rate if rate and not over else None,
         failed_tasks=seen.failed_tasks,
+        causes=_causes(beats, spec.rejected),
+        slow=seen.slow,
         note=note,
     )
 
@@ -195,6 +229,34 @@ def _chunk_counts(spec: RunSpec, seen: _Seen) -> ChunkCounts:
     """Tasks as chunks: the last task, which merges the ledger, is none."""
     left = max(spec.chunks - seen.results, 0)
     return ChunkCounts(spec.chunks, seen.results, min(seen.counts.running, left), min(seen.counts.failed, left))
+
+
+def slow_chunks(beats: Iterable[Heartbeat], now: datetime) -> tuple[SlowChunk, ...]:
+    """The stragglers among the chunks that run, the slowest first; none before a few chunks have finished."""
+    beats = list(beats)
+    finished = [(beat.updated - beat.started).total_seconds() for beat in beats if beat.state == "finished"]
+    if len(finished) < FEWEST_FINISHED:
+        return ()
+    usual = median(finished)
+    found = [
+        SlowChunk(beat.chunk, beat.node, seconds, usual, beat.done + beat.failed, beat.total)
+        for beat in beats
+        if beat.state == "running"
+        and (seconds := (now - beat.started).total_seconds()) > max(SLOW_FACTOR * usual, SHORTEST_SLOW)
+    ]
+    return tuple(sorted(found, key=lambda slow: -slow.seconds)[:MOST_SLOW])
+
+
+def open_beats(services: Services, run: str) -> list[Heartbeat]:
+    """The heartbeats of the chunks that are not finished."""
+    return [beat for beat in _beats(services, f"{run}/heartbeats/").values() if beat.state != "finished"]
+
+
+def _causes(beats: Iterable[Heartbeat], rejected: int) -> dict[str, int]:
+    counted = Counter({NOT_SENT: rejected} if rejected else {})
+    for beat in beats:
+        counted.update(beat.causes or {})
+    return dict(counted.most_common())
 
 
 def _rate(started: datetime | None, until: datetime | None, images: int) -> float | None:

@@ -25,6 +25,7 @@ SINGLE = {
     "run-v1-retry.json": RunSpec,
     "heartbeat-v1.json": Heartbeat,
     "heartbeat-v1-attempt.json": Heartbeat,
+    "heartbeat-v1-causes.json": Heartbeat,
 }
 LINES = {
     "manifest-v1.jsonl": (ManifestHeader, ImageEntry),

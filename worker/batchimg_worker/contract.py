@@ -22,9 +22,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from batchimg_worker.errors import ContractError, ContractVersionError
+from batchimg_worker.paths import unsafe_path
 from batchimg_worker.recipe import Recipe
 
 SCHEMA_VERSION: Final = 1
@@ -33,6 +34,23 @@ OUTPUTS = "outputs"
 RUNS = "runs"
 HEARTBEAT_METADATA = "heartbeat"  # the metadata of heartbeats and results: a listing shows them all at once
 
+RUN_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"  # what a job's id may be, and a folder anywhere
+
+
+def _safe(path: str) -> str:
+    fault = unsafe_path(path)
+    if fault is not None:
+        raise ValueError(f"{path[:200]!r} is no safe path: {fault}")
+    return path
+
+
+def _safe_prefix(prefix: str) -> str:
+    return prefix if not prefix else f"{_safe(prefix.removesuffix('/'))}/" if prefix.endswith("/") else _safe(prefix)
+
+
+RunName = Annotated[str, Field(pattern=RUN_NAME)]
+RelativePath = Annotated[str, Field(min_length=1), AfterValidator(_safe)]
+Prefix = Annotated[str, AfterValidator(_safe_prefix)]
 Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -56,7 +74,7 @@ class Source(Document):
     """Where the originals lie. ``account_url`` is None for the run's own storage account."""
 
     container: str
-    prefix: str
+    prefix: Prefix
     account_url: str | None = None
 
 
@@ -67,7 +85,7 @@ class RunSpec(Document):
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    run: str
+    run: RunName
     plan_hash: str
     dataset: str
     created: datetime
@@ -86,7 +104,7 @@ class ManifestHeader(Document):
     """The first line of a manifest."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    run: str
+    run: RunName
     chunk: Count
     images: Count
     bytes: Count
@@ -95,7 +113,7 @@ class ManifestHeader(Document):
 class ImageEntry(Document):
     """One image of a chunk; ``path`` is relative to the source's prefix, with forward slashes."""
 
-    path: Annotated[str, Field(min_length=1)]
+    path: RelativePath
     size: Count
     md5: Md5 | None = None
 
@@ -104,7 +122,7 @@ class Output(Document):
     """One picture that was written, below ``outputs/<run>/<variant>/``."""
 
     variant: str
-    path: str
+    path: RelativePath
     size: Count
     md5: Md5
     width: Count
@@ -170,7 +188,7 @@ class ResultHeader(Document):
     """The first line of a result. ``failed`` counts the quarantined too; ``attempts`` made the records."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    run: str
+    run: RunName
     chunk: Count
     worker_version: str
     node: str
@@ -185,7 +203,10 @@ class ResultHeader(Document):
 
 
 class Heartbeat(Document):
-    """How far a task is. The last one, after the result, has ``state`` finished."""
+    """How far a task is. The last one, in the result's metadata, has ``state`` finished.
+
+    ``causes`` counts the failed images by ``error_type``.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     chunk: Count
@@ -199,6 +220,7 @@ class Heartbeat(Document):
     started: datetime
     updated: datetime
     attempt: Count | None = None
+    causes: dict[str, Count] | None = None
 
 
 D = TypeVar("D", bound=Document)

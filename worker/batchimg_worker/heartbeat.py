@@ -3,7 +3,8 @@
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
@@ -17,6 +18,9 @@ SECONDS = 3.0
 PART_SECONDS = 60.0  # a node that is lost without a word loses no more work than that
 LONGEST_LOG = 1 << 20  # bytes; of a longer one the last part is kept
 STREAMS = ("stdout.txt", "stderr.txt")
+MOST_CAUSES = 20
+LONGEST_CAUSE = 60
+OTHER_CAUSES = "Other"
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +34,14 @@ class Progress:
     failed: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    causes: Counter[str] = field(default_factory=Counter)
+
+    def fail(self, cause: str) -> None:
+        """Count a failed image; metadata has room for a few causes, and for plain text alone."""
+        self.failed += 1
+        plain = cause.isascii() and cause.isidentifier() and len(cause) <= LONGEST_CAUSE
+        known = cause in self.causes or len(self.causes) < MOST_CAUSES
+        self.causes[cause if plain and known else OTHER_CAUSES] += 1
 
 
 class Heart:
@@ -67,6 +79,7 @@ class Heart:
             started=self.attempt.started,
             updated=datetime.now(UTC),
             attempt=self.attempt.number,
+            causes=dict(now.causes) or None,
         )
 
     def send(self, state: Literal["running", "finished", "stopped"]) -> None:
@@ -89,6 +102,14 @@ class Heart:
         except StorageError as error:
             log.warning("the records so far are not sent: %s", error.message)
         self.send("stopped")
+
+    def finish(self) -> None:
+        """The result is there and carries the last heartbeat: this one goes, so that a listing shows what runs."""
+        try:
+            self._send_logs()
+            self._runs.delete(heartbeat_path(self._run, self._chunk))
+        except StorageError as error:
+            log.warning("the heartbeat stays: %s", error.message)
 
     def _beat_until_over(self) -> None:
         self.send("running")

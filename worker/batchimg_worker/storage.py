@@ -4,12 +4,13 @@ import contextlib
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from batchimg_worker.errors import StorageError
+from batchimg_worker.listing import Blob, blobs_of
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
@@ -19,16 +20,7 @@ SINGLE_PUT_BYTES = 8 * MIB  # a larger blob goes in blocks, so that it need not 
 SINGLE_GET_BYTES = 32 * MIB
 BLOCK_BYTES = 4 * MIB
 
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """One blob as a listing shows it; ``md5`` in hexadecimal, None where the service has none."""
-
-    path: str
-    size: int
-    md5: str | None
-    etag: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+__all__ = ["LONG", "SHORT", "Blob", "BlobStore", "Container", "Patience", "is_loopback", "reason_of", "translated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +143,19 @@ class Container:
 
     def list(self, prefix: str = "", *, metadata: bool = False) -> Iterator[Blob]:
         """All blobs below a prefix, in the order of their names; 5,000 a request."""
-        include = ["metadata"] if metadata else None
+        from azure.core.pipeline.policies import ContentDecodePolicy
+
+        answers: list[Any] = []  # the names are not enough, and what they were read from has all the rest
         with translated(f"list {self.name}/{prefix}"):
-            for item in self._client.list_blobs(name_starts_with=prefix or None, include=include):
-                yield _blob(item)
+            names = self._client.list_blob_names(
+                name_starts_with=prefix or None,
+                include=["metadata"] if metadata else None,
+                raw_response_hook=answers.append,
+            )
+            for _ in names.by_page():
+                page = answers[-1].context[ContentDecodePolicy.CONTEXT_NAME]
+                answers.clear()
+                yield from blobs_of(page)
 
     def folders(self, prefix: str = "") -> Iterator[str]:
         """The names of the folders right below a prefix, without the slashes."""
@@ -177,6 +178,11 @@ class Container:
         return True
 
     def _blob(self, path: str) -> "BlobClient":
+        """The client of one blob. Raises StorageError for a path that a URL would resolve to another one."""
+        if "\\" in path or any(part in {".", ".."} for part in path.split("/")):
+            raise StorageError(
+                f"{self.name}/{path} is no path of a blob: it could lead out of its folder", code="UnsafePath"
+            )
         return self._client.get_blob_client(path)
 
 

@@ -70,7 +70,7 @@ def run_task(node: Node, run: str, chunk: int, stop: threading.Event, turn: Turn
             if not _is_over(heart, journal, turn, stop):
                 return False
             _write_result(runs, journal, heart)
-        heart.send("finished")
+        heart.finish()
         _clear(runs, journal)
     return True
 
@@ -180,7 +180,7 @@ def _count(heart: Heart, record: ImageResult) -> None:
     if record.status == "done":
         progress.done += 1
     else:
-        progress.failed += 1
+        progress.fail(record.error_type or "Unknown")
 
 
 def _write_result(runs: Container, journal: Journal, heart: Heart) -> None:

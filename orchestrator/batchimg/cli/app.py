@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from batchimg.cli import ledger, local, recipes, results, runs, submit
+from batchimg.cli import ledger, local, recipes, results, runs, submit, why
 
 OK, SOME_FAILED, USAGE, SERVICE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 submit.add_to(app)
 runs.add_to(app)
+why.add_to(app)
 results.add_to(app)
 ledger.add_to(app)
 recipes.add_to(app)

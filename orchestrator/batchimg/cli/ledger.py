@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batchimg.cli.common import JsonOption, RunArgument, run_of, screen
-from batchimg.cli.submit import wait_for
+from batchimg.cli.watching import NotifyOption, needs_watching, wait_for
 
 if TYPE_CHECKING:
     from batchimg.ledger import Format
@@ -84,11 +84,13 @@ def retry(  # noqa: PLR0913 - a command's options
     ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would happen, and do nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end; exit 1 if an image failed.")] = False,
+    notify: NotifyOption = None,
     json: JsonOption = False,
 ) -> None:
     """Start a new run with exactly the images that a run has not done; its results include the old run's."""
     from batchimg.retry import Wanted, plan_retry, start_retry
 
+    needs_watching(notify, wait, "--wait")
     drawn_on = screen()
     with run_of(context, drawn_on, run) as (connected, spec):
         planned = plan_retry(connected, spec, Wanted(cause, include_quarantined))
@@ -100,4 +102,4 @@ def retry(  # noqa: PLR0913 - a command's options
             submitted = start_retry(connected, planned, drawn_on.observe)
         drawn_on.submitted(submitted, quiet=json and wait, json=json)
         if wait:
-            wait_for(connected, submitted.spec, drawn_on, json)
+            wait_for(connected, submitted.spec, drawn_on, json=json, notify=notify)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from batchimg.cli.common import JsonOption, RunArgument, run_of, screen, services
+from batchimg.cli.watching import NotifyOption, needs_watching, watch_to_end
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,17 +24,19 @@ def status(
         bool, typer.Option("--watch", "-w", help="Draw it again and again until the run is over.")
     ] = False,
     json: JsonOption = False,
+    notify: NotifyOption = None,
 ) -> None:
     """Show how far a run is. Exit 1 if it is over and an image is not done."""
-    from batchimg.watch import follow
+    from batchimg.still import with_reason
     from batchimg.watch import status as look
 
+    needs_watching(notify, watch, "--watch")
     drawn_on = screen()
     with run_of(context, drawn_on, run) as (connected, spec):
         if watch:
-            final = drawn_on.watch(follow(connected, spec), json)
+            final = watch_to_end(connected, spec, drawn_on, json=json, notify=notify)
         else:
-            final = look(connected, spec)
+            final = with_reason(connected, spec, look(connected, spec))
             drawn_on.status(final, json)
     if final.is_over and not final.all_done:
         raise typer.Exit(1)

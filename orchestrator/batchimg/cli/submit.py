@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batchimg.cli.common import JsonOption, OpOption, RecipeOption, recipe_of, screen, settings_of
+from batchimg.cli.watching import NotifyOption, needs_watching, wait_for
 
 if TYPE_CHECKING:
-    from batchimg.connect import Services
     from batchimg.console import Screen
     from batchimg.order import Order
     from batchimg.plan import Plan
     from batchimg.settings import Settings
-    from batchimg_worker.contract import RunSpec
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,6 +39,10 @@ def submit(  # noqa: PLR0913 - a command's options
         bool, typer.Option("--resume", help="Only go on with a run that is there; the same submit does so anyway.")
     ] = False,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end; exit 1 if an image failed.")] = False,
+    notify: NotifyOption = None,
+    max_hours: Annotated[
+        float | None, typer.Option(min=0.02, help="Azure Batch ends the run after so long. [default: 168]")
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would happen, and do nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -47,8 +50,9 @@ def submit(  # noqa: PLR0913 - a command's options
     from batchimg.connect import connect
     from batchimg.order import Order
 
+    needs_watching(notify, wait, "--wait")
     drawn_on = screen()
-    settings = settings_of(context, chunk_images=chunk_images)
+    settings = settings_of(context, chunk_images=chunk_images, max_hours=max_hours)
     order = replace(Order.of(settings, dataset, recipe_of(recipe, op), name), everything=everything)
     if plan and not order.is_url:
         drawn_on.plan(_known_left_out(order, settings, drawn_on), json)
@@ -62,7 +66,7 @@ def submit(  # noqa: PLR0913 - a command's options
             submitted = order.place(connected, drawn_on.observe, found, resume=resume)
         drawn_on.submitted(submitted, quiet=json and wait, json=json)
         if wait:
-            wait_for(connected, submitted.spec, drawn_on, json)
+            wait_for(connected, submitted.spec, drawn_on, json=json, notify=notify)
 
 
 def _known_left_out(order: "Order", settings: "Settings", drawn_on: "Screen") -> "Plan":
@@ -74,12 +78,3 @@ def _known_left_out(order: "Order", settings: "Settings", drawn_on: "Screen") ->
         return plan
     with connect(settings, drawn_on.observe) as connected:
         return order.reduced_folder(connected, plan).plan
-
-
-def wait_for(connected: "Services", spec: "RunSpec", drawn_on: "Screen", json: bool) -> None:
-    """Draw a run until its end; exit 1 where an image is not done."""
-    from batchimg.watch import follow
-
-    final = drawn_on.watch(follow(connected, spec), json)
-    if not final.all_done:
-        raise typer.Exit(1)
