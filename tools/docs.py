@@ -41,7 +41,6 @@ def emulator_page() -> str:
 
 PAGES = {
     "docs/settings.md": settings_page,
-    "docs/operations.md": catalogue.markdown,
     "docs/operations-catalogue.md": catalogue.catalogue,
     "docs/emulator.md": emulator_page,
 }

@@ -17,6 +17,7 @@ from rich.console import Console
 from batchimg import tables
 from batchimg.connect import connect
 from batchimg.order import Order
+from batchimg.recipes import Instructions
 from batchimg.runs import delete
 from batchimg.settings import load_settings
 from batchimg.watch import RunStatus, follow
@@ -33,7 +34,9 @@ def main() -> int:
     settings = load_settings(chunk_images=3)
     with connect(settings) as services:
         recipe = load_recipe("augment")
-        order = Order.of(settings, str(ROOT / "samples" / "images"), recipe, f"pictures-{int(time.time())}")
+        order = Order.of(
+            settings, str(ROOT / "samples" / "images"), Instructions(recipe), f"pictures-{int(time.time())}"
+        )
         spec = order.place(services).spec
         seen = [now for now in follow(services, spec, seconds=0.3) if not now.is_over and now.done > spec.images / 3]
         delete(services, spec.run)

@@ -155,7 +155,11 @@ class Screen:
         else:
             pace = Pace()
             with Live(console=self.out, auto_refresh=False) as live:
+                size_before = self.out.size
                 for status in statuses:
+                    if self.out.size != size_before:  # the terminal has broken the old lines anew: where, nobody knows
+                        self.out.clear()
+                        size_before = self.out.size
                     pace.add(time.monotonic(), status.done + status.failed)
                     live.update(tables.status_panel(status, pace.drawn()), refresh=True)
                     last = status

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from batchimg_worker.contract import Source
+from batchimg_worker.naming import IMAGE_SUFFIXES, rivals
 from batchimg_worker.paths import unsafe_path
 
-IMAGE_SUFFIXES = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif", ".tga"),
-        *(".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".pbm", ".pgm", ".ppm", ".pnm"),
-    )
-)
 LONGEST_PATH = 800  # characters; a blob's name has 1,024, and ours puts the run and the variant before the path
 
 
@@ -34,7 +30,8 @@ class Dataset:
     """Images in the order of their paths. ``root`` is set for a folder, ``source`` for blobs.
 
     ``label`` is what the user typed; ``digests`` holds 16 bytes of MD5 an image once they are known (zeros where
-    the service has none), and ``tags`` an ETag each for blobs.
+    the service has none), and ``tags`` an ETag each for blobs. ``beside`` are the paths of the whole dataset where this
+    is a part of one: names of results are told apart among all of them.
     """
 
     label: str
@@ -48,6 +45,7 @@ class Dataset:
     ignored: int = 0
     hidden: int = 0
     tags: list[str] = field(default_factory=list)
+    beside: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -70,12 +68,22 @@ class Dataset:
             sizes=array("Q", (self.sizes[index] for index in indexes)),
             digests=b"".join(self.digests[16 * index : 16 * index + 16] for index in indexes),
             tags=[self.tags[index] for index in indexes] if self.tags else [],
+            beside=self.beside or self.paths,
         )
 
     def rows(self, chunk: range) -> Iterator[tuple[str, int, str | None]]:
         """Path, size and MD5 of some images."""
         for index in chunk:
             yield self.paths[index], self.sizes[index], self.md5(index)
+
+    def has_rival(self, path: str) -> bool:
+        """Whether the results of another image could get this one's name."""
+        return any(self._has(rival) for rival in rivals(path))
+
+    def _has(self, path: str) -> bool:
+        paths = self.beside or self.paths
+        place = bisect_left(paths, path)
+        return place < len(paths) and paths[place] == path
 
 
 def is_image_name(name: str) -> bool:

@@ -21,6 +21,7 @@ from batchimg_worker.contract import RunSpec, dump
 from batchimg_worker.errors import StorageError
 from batchimg_worker.storage import Blob, Container
 
+MARK = ".batchimg-run"
 PARTS = ".batchimg-parts"  # inside the folder, so that a finished file is moved, not copied
 PIECE = 1 << 20
 
@@ -36,20 +37,46 @@ class Downloaded:
     results: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Where a download goes. ``force``: also where another run's files are, which may be replaced."""
+
+    path: Path
+    force: bool = False
+
+    def check(self, run: str) -> None:
+        """Raise InputError where the folder has another run's files."""
+        try:
+            other = (self.path / MARK).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return
+        if other != run and not self.force:
+            raise InputError(
+                f"{str(self.path)!r} has the files of run {other}, not of {run}",
+                f"Give another folder: --to {self.path.name}-2; or --force to write over files of the same names.",
+            )
+
+    def mark(self, run: str) -> None:
+        """Write down whose files they are."""
+        (self.path / MARK).write_text(f"{run}\n", "utf-8")
+
+
 def download(
-    services: Services, spec: RunSpec, to: Path, variant: str | None = None, observer: Observer = nobody
+    services: Services, spec: RunSpec, to: Folder, variant: str | None = None, observer: Observer = nobody
 ) -> Downloaded:
-    """Fetch the pictures of a run, or of one variant, and its records as ``results.jsonl``.
+    """Fetch the pictures of a run, or of one variant, and its records as ``results.jsonl``, into a folder of its own.
 
     Those that it goes on from are part of it: the latest run's picture of an image is the one that is fetched.
     Every file is checked against its MD5 before it gets its name. Interrupted, the same call goes on. Raises
-    InputError for an unknown variant or folder, MachineError where the disk is full.
+    InputError for an unknown variant, and for a folder that has another run, MachineError where the disk is full.
     """
     _check_variant(spec, variant)
-    parts = _parts_folder(to)
-    fetcher = _Fetcher(services.outputs, LocalNames(to), parts)
+    to.check(spec.run)
+    parts = _parts_folder(to.path)
+    fetcher = _Fetcher(services.outputs, LocalNames(to.path), parts)
     files = skipped = size = 0
     try:
+        to.mark(spec.run)
         family = lineage(services, spec)
         wanted = _pictures(services, family, variant)
         for was_there, length in in_parallel(fetcher.fetch, wanted, services.settings.download_threads):
@@ -57,13 +84,13 @@ def download(
             skipped += was_there
             size += length
             observer(Progressed("download", files, None, unit="files", bytes=size, skipped=skipped))
-        results = _write_results(services, family, to, parts)
+        results = _write_results(services, family, to.path, parts)
     except OSError as error:
-        raise _full_or_broken(error, to) from error
+        raise _full_or_broken(error, to.path) from error
     finally:
         shutil.rmtree(parts, ignore_errors=True)
         _remove_if_empty(parts.parent)
-    return Downloaded(to, files, skipped, size, results)
+    return Downloaded(to.path, files, skipped, size, results)
 
 
 @dataclass(frozen=True, slots=True)

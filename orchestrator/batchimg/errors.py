@@ -42,6 +42,10 @@ class MachineError(BatchimgError):
     """This machine cannot go on: the disk is full, a port is taken, a program is missing."""
 
 
+class AnswerLost(MachineError):  # noqa: N818 - it reads as what it says
+    """Standard output cannot be written: a full disk, say."""
+
+
 class RunFailed(BatchimgError):  # noqa: N818 - it reads as what it says
     """A run ended and not all of its images are done."""
 

@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -62,7 +63,12 @@ def write_gallery(services: Services, spec: RunSpec, page: Path, limit: int = 40
     )
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(text, "utf-8")
+        part = page.with_name(f".{page.name}.{os.getpid()}")
+        try:
+            part.write_text(text, "utf-8")
+            part.replace(page)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise MachineError(f"cannot write {str(page)!r}: {error.strerror}", "Give another file with --to.") from None
     return page
@@ -75,7 +81,7 @@ class _RowMaker:
     spec: RunSpec
 
     def row(self, run: str, record: ImageResult) -> Row:
-        by_variant = {output.variant: output for output in record.outputs}
+        by_variant = {output.variant: output for output in reversed(record.outputs)}
         pictures = []
         for variant in self.spec.recipe.variants:
             output = by_variant.get(variant.name)

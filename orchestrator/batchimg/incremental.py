@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from batchimg.connect import Services
 from batchimg.dataset import Dataset
@@ -63,8 +64,14 @@ def _run(plan: Plan, name: str, source: Source) -> str:
 
 
 def _latest(services: Services, plan: Plan, name: str, source: Source) -> RunSpec | None:
-    wanted = (source, plan.recipe.hash, name)
-    return next((one for one in all_runs(services) if (one.source, one.recipe.hash, name_of(one.run)) == wanted), None)
+    files = frozenset(one.attachment.sha256 for one in plan.attachments)
+    wanted = (source, plan.recipe.hash, files, name)
+    return next((one for one in all_runs(services) if _described(one) == wanted), None)
+
+
+def _described(spec: RunSpec) -> tuple[Source, str, frozenset[str], str]:
+    files = frozenset(one.sha256 for one in spec.attachments or ())
+    return spec.source, spec.recipe.hash, files, name_of(spec.run)
 
 
 def _rest(services: Services, plan: Plan, family: Lineage, chunk_images: int | None) -> Plan:
@@ -75,7 +82,7 @@ def _rest(services: Services, plan: Plan, family: Lineage, chunk_images: int | N
     for index in _found(services, plan.dataset, family, {"lost"} | ({"failed", "quarantined"} if again else set())):
         has[index] = 1
     left = plan.dataset.only([index for index, there in enumerate(has) if not there])
-    cut = make_plan(left, plan.recipe, plan.limits, chunk_images)
+    cut = make_plan(left, plan.instructions, plan.limits, chunk_images)
     return replace(cut, parent=base.run, known=sum(has))
 
 
@@ -84,13 +91,20 @@ def _found(services: Services, dataset: Dataset, family: Lineage, undone: set[st
     from batchimg.ledger import batches  # late: it loads pyarrow, and most submits need none
 
     paths = dataset.paths
-    for batch in batches(services, family, ["path", "size", "md5", "status"]):
+    for batch in batches(services, family, ["path", "size", "md5", "status", "outputs"]):
         columns = (batch.column(name).to_pylist() for name in ("path", "size", "md5", "status"))
-        for path, size, md5, state in zip(*columns, strict=True):
+        for row, (path, size, md5, state) in enumerate(zip(*columns, strict=True)):
             index = bisect_left(paths, path)
             there = index < len(paths) and paths[index] == path
-            if there and state not in undone and _is_same(dataset, index, size, md5):
-                yield index
+            if not there or state in undone or not _is_same(dataset, index, size, md5):
+                continue
+            if dataset.has_rival(path) and path in _names(batch.column("outputs")[row].as_py()):
+                continue  # an original has come that needs the name of its results
+            yield index
+
+
+def _names(outputs: list[dict[str, Any]]) -> set[str]:
+    return {output["path"] for output in outputs or ()}
 
 
 def _is_same(dataset: Dataset, index: int, size: int, md5: str | None) -> bool:

@@ -8,13 +8,13 @@ from batchimg.dataset import Dataset
 from batchimg.events import Observer, nobody
 from batchimg.incremental import Reduced, check_is_there, reduce_plan
 from batchimg.plan import Plan, check_name, clean_name, make_plan
+from batchimg.recipes import Instructions
 from batchimg.scan import is_url, scan, scan_blobs, source_of
-from batchimg.settings import Settings, limits_of
+from batchimg.settings import Settings
 from batchimg.submit import Submitted, submit
 from batchimg.upload import upload
 from batchimg_worker.contract import INPUTS, Limits, Source
 from batchimg_worker.naming import check_paths
-from batchimg_worker.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +22,19 @@ class Order:
     """A dataset, a recipe, and how to cut and name the run. ``everything``: also what an earlier run has done."""
 
     dataset: str
-    recipe: Recipe
+    instructions: Instructions
     limits: Limits
     name: str | None
     chunk_images: int | None
     everything: bool = False
 
     @staticmethod
-    def of(settings: Settings, dataset: str, recipe: Recipe, name: str | None = None) -> "Order":
+    def of(settings: Settings, dataset: str, instructions: Instructions, name: str | None = None) -> "Order":
         """An order with the settings' limits. Raises SettingsError for a name that a run cannot have."""
         return Order(
             dataset=dataset,
-            recipe=recipe,
-            limits=limits_of(settings),
+            instructions=instructions,
+            limits=settings.limits,
             name=None if name is None else check_name(name),
             chunk_images=settings.chunk_images,
         )
@@ -100,8 +100,8 @@ class Order:
 
     def _plan(self, dataset: Dataset) -> Plan:
         """The plan. Raises RecipeError where two pictures would get one name."""
-        check_paths(self.recipe, dataset.paths)
-        return make_plan(dataset, self.recipe, self.limits, self.chunk_images)
+        check_paths(self.instructions.recipe, dataset.paths)
+        return make_plan(dataset, self.instructions, self.limits, self.chunk_images)
 
 
 def _check(services: Services) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from batchimg.chunk import split
 from batchimg.dataset import Dataset
 from batchimg.errors import SettingsError
+from batchimg.recipes import Attached, Instructions
 from batchimg_worker.contract import SCHEMA_VERSION, Limits, RunSpec, Source
 from batchimg_worker.recipe import Recipe
 from batchimg_worker.version import __version__
@@ -29,6 +30,12 @@ class Plan:
     chunks: list[range]
     parent: str | None = None
     known: int = 0
+    attachments: tuple[Attached, ...] = ()
+
+    @property
+    def instructions(self) -> Instructions:
+        """What is to be done."""
+        return Instructions(self.recipe, self.attachments)
 
     @property
     def outputs(self) -> int:
@@ -36,20 +43,22 @@ class Plan:
         return len(self.dataset) * len(self.recipe.variants)
 
 
-def make_plan(dataset: Dataset, recipe: Recipe, limits: Limits, chunk_images: int | None = None) -> Plan:
+def make_plan(dataset: Dataset, instructions: Instructions, limits: Limits, chunk_images: int | None = None) -> Plan:
     """Cut the dataset into chunks."""
-    return Plan(dataset, recipe, limits, split(dataset.sizes, chunk_images))
+    chunks = split(dataset.sizes, chunk_images)
+    return Plan(dataset, instructions.recipe, limits, chunks, attachments=instructions.attachments)
 
 
 def plan_hash(plan: Plan, source: Source) -> str:
-    """What makes a run another run: images with their checksums, chunks, recipe, limits and version."""
+    """What makes a run another run: images with their checksums, chunks, recipe and its files, limits and version."""
     digest = hashlib.sha256()
     header = (
         SCHEMA_VERSION,
         __version__,
         source.model_dump_json(),
         plan.recipe.hash,
-        plan.limits.model_dump_json(),
+        plan.limits.model_dump_json(exclude_none=True),
+        *sorted({(one.attachment.kind, one.attachment.sha256) for one in plan.attachments}),
     )
     digest.update(repr(header).encode())
     if plan.parent is not None:
@@ -104,4 +113,5 @@ def spec_of(plan: Plan, name: str, source: Source, created: datetime) -> RunSpec
         chunks=len(plan.chunks),
         rejected=len(plan.dataset.rejected),
         parent=plan.parent,
+        attachments=tuple(one.attachment for one in plan.attachments) or None,
     )

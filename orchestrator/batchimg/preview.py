@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from batchimg.errors import InputError, MachineError
 from batchimg.settings import Settings
-from batchimg_worker.contract import Limits, Measure
+from batchimg_worker.contract import Measure
+from batchimg_worker.errors import ImageError
 from batchimg_worker.recipe import Recipe
 
 if TYPE_CHECKING:
-    from batchimg_worker.apply import EncodedVariant
+    from batchimg_worker.apply import EncodedVariant, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +46,30 @@ def preview(image: Path, recipe: Recipe, settings: Settings, to: Path | None = N
     """
     from batchimg_worker.apply import process
     from batchimg_worker.memory import image_limits
-    from batchimg_worker.naming import result_name
 
     try:
         content = image.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {str(image)!r}: {error.strerror}", "Give the path of an image file.") from None
     folder = to or Path(f"preview-{image.stem}")
-    limits = image_limits(Limits(max_megapixels=settings.max_megapixels, memory_mb=settings.memory_mb))
+    limits = image_limits(settings.limits)
     began = time.perf_counter()
-    processed = process(content, recipe, limits)
-    notes, pictures = processed.notes, []
+    try:
+        return _made(image, process(content, recipe, limits), folder, began)
+    except ImageError as error:
+        raise type(error)(f"{image}: {error.message}", error.hint) from error
+
+
+def _made(image: Path, processed: "Work", folder: Path, began: float) -> Preview:
+    """Write the pictures."""
+    from batchimg_worker.naming import Which, result_name
+
+    notes: tuple[str, ...] = ()
+    pictures = []
     for variant in processed.outputs:
         notes += tuple(note for note in variant.encoded.notes if note not in notes)
-        name = result_name(image.name, variant.variant, variant.encoded.format, variant.output)
+        which = Which(frame=variant.frame)
+        name = result_name(image.name, variant.variant, variant.encoded.format, variant.output, which)
         pictures.append(_write(variant, folder / variant.variant / name))
     return Preview(
         image=image,
@@ -66,7 +77,7 @@ def preview(image: Path, recipe: Recipe, settings: Settings, to: Path | None = N
         height=processed.height,
         pictures=tuple(pictures),
         measures={name: dict(numbers) for name, numbers in processed.measures.items()},
-        notes=notes,
+        notes=(*processed.notes, *(note for note in notes if note not in processed.notes)),
         seconds=time.perf_counter() - began,
     )
 

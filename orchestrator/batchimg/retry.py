@@ -11,14 +11,15 @@ from batchimg.connect import Services, check_pool
 from batchimg.dataset import Dataset
 from batchimg.errors import InputError
 from batchimg.events import Observer, nobody
-from batchimg.ledger import cause_of, undone
+from batchimg.ledger import batches, cause_of, undone
 from batchimg.lineage import Lineage, lineage
 from batchimg.plan import LONGEST_NAME, Plan, make_plan, name_of, spec_of
+from batchimg.recipes import Attached, Instructions
 from batchimg.runs import latest_descendant
-from batchimg.settings import limits_of
 from batchimg.submit import Submitted, submit
 from batchimg.watch import status
-from batchimg_worker.contract import RunSpec
+from batchimg_worker.contract import RunSpec, attachment_path
+from batchimg_worker.naming import rivals
 
 QUARANTINED = "quarantined"
 
@@ -89,9 +90,26 @@ def _rest(services: Services, family: Lineage, wanted: Wanted) -> "_Rest":
 
 def _of_rest(services: Services, family: Lineage, rest: "_Rest") -> Retry:
     tip, settings = family[0], services.settings
-    plan = make_plan(rest.dataset(tip), tip.recipe, limits_of(settings), settings.chunk_images)
+    dataset = replace(rest.dataset(tip), beside=_beside(services, family, rest.paths))
+    plan = make_plan(dataset, instructions_of(services, tip), settings.limits, settings.chunk_images)
     plan = replace(plan, parent=tip.run, known=rest.states["done"])
     return Retry(tip, plan, _name(family), rest.quarantined, rest.unsent)
+
+
+def _beside(services: Services, family: Lineage, paths: list[str]) -> list[str]:
+    """The paths, and those of other images of the family whose results could get their names."""
+    wanted = {rival for path in paths for rival in rivals(path)}
+    there = set(paths)
+    if wanted - there:
+        for batch in batches(services, family, ["path"]):
+            there |= wanted.intersection(batch.column("path").to_pylist())
+    return sorted(there)
+
+
+def instructions_of(services: Services, spec: RunSpec) -> Instructions:
+    """What a run was told to do, with the files that it brought along."""
+    files = (Attached(one, services.runs.read(attachment_path(spec.run, one))) for one in spec.attachments or ())
+    return Instructions(spec.recipe, tuple(files))
 
 
 def start_retry(services: Services, retry: Retry, observer: Observer = nobody) -> Submitted:

@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     max_megapixels: float = Field(200.0, gt=0, description="a larger image is refused before it is decoded")
     memory_mb: int = Field(2048, ge=512, description="memory that one task may use; a larger image is refused")
     image_seconds: float = Field(1800.0, gt=0, description="an image that takes longer is given up")
+    allow_truncated: bool = Field(False, description="keep what there is of an image whose end is missing")
     task_retries: int = Field(2, ge=0, le=100, description="how often a failed task is tried again")
     max_hours: float = Field(
         168.0, gt=0, le=4320, description="a run is ended by Azure Batch so long after it began, whatever happens"
@@ -79,6 +80,17 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, cls._file)
 
     @property
+    def limits(self) -> Limits:
+        """What one task may use."""
+        allowed = True if self.allow_truncated else None
+        return Limits(
+            max_megapixels=self.max_megapixels,
+            memory_mb=self.memory_mb,
+            image_seconds=self.image_seconds,
+            allow_truncated=allowed,
+        )
+
+    @property
     def is_local(self) -> bool:
         """Whether no Azure account is configured."""
         return self.batch_endpoint is None and self.storage_endpoint is None
@@ -113,13 +125,6 @@ def load_settings(file: Path | None = None, **flags: object) -> Settings:
                 f"Keys are for loopback only: remove {name}, batchimg signs in with your Azure identity.",
             )
     return settings
-
-
-def limits_of(settings: Settings) -> Limits:
-    """What one image and one task may use."""
-    return Limits(
-        max_megapixels=settings.max_megapixels, memory_mb=settings.memory_mb, image_seconds=settings.image_seconds
-    )
 
 
 def _settings_file(file: Path | None) -> Path | None:

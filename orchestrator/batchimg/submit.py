@@ -17,6 +17,7 @@ from batchimg_worker.contract import (
     ManifestHeader,
     RunSpec,
     Source,
+    attachment_path,
     dump,
     manifest_path,
     parse,
@@ -56,6 +57,8 @@ def submit(plan: Plan, name: str, source: Source, services: Services, observer: 
         return Submitted(known or spec, resumed=known is not None, ended=True, known=plan.known)
     if known is None:
         _write_rejected(plan, spec, services)
+        for one in plan.attachments:
+            services.runs.write(attachment_path(spec.run, one.attachment), one.content)
         services.runs.write(run_path(spec.run), dump(spec))
     _write_manifests(plan, spec, services, observer)
     number = 1 if not jobs else jobs[-1].number + (jobs[-1].state in ENDED)
@@ -118,7 +121,8 @@ def _manifest(plan: Plan, run: str, number: int) -> Iterator[bytes]:
     size = sum(plan.dataset.sizes[chunk.start : chunk.stop])
     yield dump(ManifestHeader(run=run, chunk=number, images=len(chunk), bytes=size))
     for path, size_, md5 in plan.dataset.rows(chunk):
-        yield dump(ImageEntry(path=path, size=size_, md5=md5))
+        apart = True if plan.dataset.has_rival(path) else None
+        yield dump(ImageEntry(path=path, size=size_, md5=md5, apart=apart))
 
 
 def _write_rejected(plan: Plan, spec: RunSpec, services: Services) -> None:

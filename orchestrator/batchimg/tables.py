@@ -56,6 +56,7 @@ def plan_values(plan: "Plan") -> dict[str, Any]:
         "variants": [variant.name for variant in plan.recipe.variants],
         "largest_chunk": max((len(chunk) for chunk in plan.chunks), default=0),
         "rejected": [asdict(one) for one in plan.dataset.rejected],
+        "attachments": [one.attachment.model_dump() for one in plan.attachments],
         "ignored": plan.dataset.ignored + plan.dataset.hidden,
     }
 
@@ -79,6 +80,7 @@ def plan_table(plan: "Plan") -> RenderableType:
         ]
     if dataset.ignored or dataset.hidden:
         rows.append(("Left alone", f"{dataset.ignored:,} other files, {dataset.hidden:,} hidden"))
+    rows += [("Goes along", f"{one.attachment.name} ({size(one.attachment.size)})") for one in plan.attachments]
     rows += [("Cannot be sent", f"{one.path}: {one.message}") for one in dataset.rejected[:MOST_REJECTED]]
     if len(dataset.rejected) > MOST_REJECTED:
         rows.append(("", f"and {len(dataset.rejected) - MOST_REJECTED:,} more that cannot be sent"))
@@ -98,6 +100,8 @@ def status_panel(status: "RunStatus", pace: str = "") -> RenderableType:
     """A status for people; ``pace`` is the throughput of the last minutes, drawn."""
     processed = status.done + status.failed
     done = Text(f"{status.done:,} done")
+    if status.truncated:
+        done.append(f" ({status.truncated:,} of them truncated)", "yellow")
     done.append(f", {status.failed:,} failed", "red" if status.failed else "dim")
     if status.lost:
         done.append(f", {status.lost:,} not reached", "red")

@@ -52,9 +52,8 @@ class SlowChunk:
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """How far a run is. ``lost`` images belong to chunks that ended without a result.
-
-    ``causes`` counts failed images by the type of their error.
+    """How far a run is. ``lost`` images belong to chunks that ended without a result; ``truncated`` counts those of
+    ``done`` that were kept although their end is missing. ``causes`` counts failed images by the type of their error.
     """
 
     run: str
@@ -77,6 +76,7 @@ class RunStatus:
     causes: dict[str, int]
     slow: tuple[SlowChunk, ...]
     note: str | None
+    truncated: int = 0
 
     @property
     def is_over(self) -> bool:
@@ -222,6 +222,7 @@ def _summary(spec: RunSpec, seen: _Seen) -> RunStatus:
         causes=_causes(beats, spec.rejected),
         slow=seen.slow,
         note=note,
+        truncated=sum(beat.truncated or 0 for beat in beats),
     )
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -110,7 +112,6 @@ def test_a_download_folder_that_is_a_file_is_told(batchimg, tmp_path):
 def test_a_full_disk_while_downloading_is_told_and_what_has_arrived_stays(batchimg, tmp_path):
     """A file-size limit stands in for a full disk: the kernel refuses the write in the same place."""
     import resource
-    import subprocess
 
     run = batchimg.submit(noise(tmp_path / "big", 3, side=256), "--op", "flip=horizontal")["run"]
     limited = subprocess.run(
@@ -124,8 +125,74 @@ def test_a_full_disk_while_downloading_is_told_and_what_has_arrived_stays(batchi
     )
     assert limited.returncode == 3
     assert "cannot write to" in limited.stderr
-    assert not list((tmp_path / "out").rglob(".batchimg*"))
+    assert [file.name for file in (tmp_path / "out").rglob(".batchimg*")] == [".batchimg-run"]
     assert "3 files" in batchimg("download", run, "--to", tmp_path / "out").stdout
+
+
+def test_a_folder_with_another_run_s_files_is_not_written_over(batchimg, tmp_path):
+    run = batchimg.submit(noise(tmp_path / "one", 1), "--op", "flip=horizontal")["run"]
+    out, picture = tmp_path / "out", tmp_path / "out" / "flip-horizontal" / "0000.png"
+    batchimg("download", run, "--to", out)
+    batchimg("download", run, "--to", out)
+    (out / ".batchimg-run").write_text("other-0123456789\n")
+    picture.write_bytes(b"the other run's")
+    refused = batchimg("download", run, "--to", out, expect=2)
+    says(refused, f"has the files of run other-0123456789, not of {run}", "--to out-2", "--force")
+    assert picture.read_bytes() == b"the other run's"
+    batchimg("download", run, "--to", out, "--force")
+    assert picture.read_bytes() != b"the other run's"
+    batchimg("download", run, "--to", out)
+
+
+def test_a_variant_that_would_be_in_the_way_of_the_records_is_refused(batchimg, tmp_path):
+    (tmp_path / "r.yaml").write_text("variants: {Results.jsonl: []}")
+    folder = noise(tmp_path / "i", 1)
+    says(batchimg("submit", "--dataset", folder, "--recipe", tmp_path / "r.yaml", expect=2), "Results.jsonl", "Rename")
+
+
+def test_a_glob_without_quotes_is_explained(batchimg):
+    says(batchimg("submit", "--dataset", "a.jpg", "b.jpg", "c.jpg", expect=2), "'b.jpg' came after it", "in quotes")
+
+
+def test_an_error_keeps_its_exit_code_with_debug(batchimg):
+    shown = subprocess.run(
+        [BATCHIMG, "--debug", "submit", "--dataset", "nowhere"],
+        check=False, capture_output=True, text=True, env=batchimg.environment(), timeout=60,
+    )  # fmt: skip
+    assert shown.returncode == 2
+    assert "Traceback" in shown.stderr
+    says(shown, "no folder or file 'nowhere'")
+
+
+def test_a_preview_that_fails_names_the_file(batchimg, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    says(batchimg("preview", tmp_path / "text.jpg", expect=1), f"{tmp_path / 'text.jpg'}: is not an image")
+
+
+def test_an_image_that_needs_too_much_memory_is_told_in_the_words_of_the_setting(batchimg, tmp_path):
+    bomb(tmp_path / "large.png", 9000)
+    told = batchimg("preview", tmp_path / "large.png", expect=1, BATCHIMG_MEMORY_MB="512")
+    says(told, "memory_mb = 512 leaves 184 MB for it")
+
+
+@pytest.mark.parametrize("command", [["ops"], ["ops", "--json"], ["--help"]], ids=" ".join)
+def test_an_answer_that_cannot_be_written_is_told(batchimg, command):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [BATCHIMG, *command], check=False, stdout=full, stderr=subprocess.PIPE, text=True,
+            env=batchimg.environment(), timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr == ("batchimg: the answer cannot be written: No space left on device\n  See to where it goes.\n")
+
+
+@pytest.mark.parametrize("redirected", ["| head -c 1 >/dev/null", "| true", ">&-", "2>&- >&-"])
+def test_a_reader_that_goes_away_is_no_failure(batchimg, redirected):
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {BATCHIMG} ops --json {redirected}"],
+        check=False, capture_output=True, text=True, env=batchimg.environment(), timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_settings_file_with_a_typing_error_is_told(batchimg, tmp_path):

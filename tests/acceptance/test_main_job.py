@@ -150,12 +150,12 @@ def test_a_second_download_fetches_only_what_is_missing_or_damaged(batchimg, sam
     assert total - there == 2
     assert files[0].exists()
     assert files[1].stat().st_size == wanted
-    assert not list(pictures.rglob(".batchimg*"))
+    assert [file.name for file in pictures.rglob(".batchimg*")] == [".batchimg-run"]
 
 
 def test_one_variant_alone_can_be_downloaded(batchimg, sample_run, tmp_path):
     batchimg("download", sample_run["run"], "--to", tmp_path, "--variant", "blur-25")
-    assert {entry.name for entry in tmp_path.iterdir()} == {"blur-25", "results.jsonl"}
+    assert {entry.name for entry in tmp_path.iterdir()} == {"blur-25", "results.jsonl", ".batchimg-run"}
     wrong = batchimg("download", sample_run["run"], "--to", tmp_path, "--variant", "blur-26", expect=2)
     assert "blur-25" in wrong.stderr
 

@@ -1,5 +1,6 @@
 """The worker as a task runs it: the installed command, a run in real blob storage, and what it leaves there."""
 
+import hashlib
 import json
 import os
 import signal
@@ -99,6 +100,72 @@ def test_a_run_of_another_version_is_refused_before_an_image_is_touched(bench, t
     assert refused.returncode == 64
     assert "schema_version 2" in refused.stderr
     assert bench.names("outputs", "future/") == []
+
+
+FILM = Path(__file__).resolve().parents[2] / "samples" / "operations" / "film.py"
+VIGNETTE = {
+    "name": "film",
+    "variants": [{"name": "old", "steps": [{"operation": "vignette", "parameters": {"strength": 0.5}}]}],
+    "output": {"format": "same", "quality": 90},
+    "measures": [],
+}
+
+
+def attachment(content: bytes) -> dict[str, object]:
+    digest = hashlib.sha256(content).hexdigest()
+    return {"kind": "operations", "name": "film.py", "size": len(content), "sha256": digest}
+
+
+def place(bench, run: str, content: bytes, other: bytes | None = None) -> list[dict[str, object]]:
+    """Put a file of operations beside a run; ``other`` is what really lies there."""
+    one = attachment(content)
+    path = contract.attachment_path(run, contract.Attachment.model_validate(one))
+    bench.store.container("runs").write(path, content if other is None else other)
+    return [one]
+
+
+def test_the_run_s_own_operations_are_loaded_before_its_recipe_also_by_a_retry(bench, tmp_path):
+    content = FILM.read_bytes()
+    bench.write_run("film", noise(tmp_path, 2), recipe=VIGNETTE, attachments=place(bench, "film", content))
+    for _ in range(2):
+        done = bench.work("film")
+        assert done.returncode == 0, done.stderr
+        assert len(bench.names("outputs", "film/old/")) == 2
+        bench.store.container("runs").delete(contract.result_path("film", 0))
+
+
+@pytest.mark.parametrize(
+    ("run", "content", "other", "words"),
+    [
+        ("film-changed", FILM.read_bytes(), FILM.read_bytes() + b"#", "is not the film.py that was submitted"),
+        ("film-lacking", b"import nothing_like_it", None, "cannot load film.py, line 1: ModuleNotFoundError"),
+        ("film-other", FILM.read_bytes().replace(b"def vignette", b"def dim"), None, "unknown operation 'vignette'"),
+    ],
+)
+def test_operations_that_cannot_be_used_end_the_task_before_an_image_is_touched(
+    bench, tmp_path, run, content, other, words
+):
+    bench.write_run(run, noise(tmp_path, 1), recipe=VIGNETTE, attachments=place(bench, run, content, other))
+    refused = bench.work(run)
+    assert refused.returncode == 65
+    assert words in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert bench.names("outputs", f"{run}/") == []
+
+
+def test_a_plug_in_that_the_node_lacks_ends_the_task_with_what_to_do(bench, tmp_path):
+    bench.write_run("plug-in", noise(tmp_path, 1), recipe=VIGNETTE)
+    refused = bench.work("plug-in")
+    assert refused.returncode == 65
+    assert "this node cannot run the recipe: unknown operation 'vignette'" in refused.stderr
+    assert "Install the package with it on the nodes" in refused.stderr
+
+
+def test_a_field_that_this_worker_does_not_know_is_refused_as_another_version(bench, tmp_path):
+    bench.write_run("field", noise(tmp_path, 1), colour="red")
+    refused = bench.work("field")
+    assert refused.returncode == 64
+    assert "colour is not known to this batchimg" in refused.stderr
 
 
 @pytest.mark.parametrize(("run", "chunk"), [("no-such-run", 0), ("plain-too", 7)])

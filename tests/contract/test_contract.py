@@ -17,20 +17,24 @@ from batchimg_worker.contract import (
     parse,
     parse_lines,
 )
-from batchimg_worker.errors import ContractError, ContractVersionError
+from batchimg_worker.errors import ContractError, ContractVersionError, RecipeError
 
 GOLDEN = Path(__file__).parent / "golden"
 SINGLE = {
     "run-v1.json": RunSpec,
     "run-v1-retry.json": RunSpec,
+    "run-v1-attachments.json": RunSpec,
     "heartbeat-v1.json": Heartbeat,
     "heartbeat-v1-attempt.json": Heartbeat,
     "heartbeat-v1-causes.json": Heartbeat,
+    "heartbeat-v1-truncated.json": Heartbeat,
 }
 LINES = {
     "manifest-v1.jsonl": (ManifestHeader, ImageEntry),
+    "manifest-v1-apart.jsonl": (ManifestHeader, ImageEntry),
     "result-v1.jsonl": (ResultHeader, ImageResult),
     "result-v1-attempts.jsonl": (ResultHeader, ImageResult),
+    "result-v1-operations.jsonl": (ResultHeader, ImageResult),
     "part-v1.jsonl": (PartHeader, ImageResult),
 }
 
@@ -64,8 +68,21 @@ def test_what_is_no_document_is_an_error_that_names_its_place(text):
 
 def test_an_unknown_field_is_refused():
     lines = [b'{"path":"a","size":1}', b'{"path":"b","size":1,"colour":"red"}']
-    with pytest.raises(ContractError, match="line 3: colour"):
+    with pytest.raises(ContractVersionError, match="line 3: colour is not known to this batchimg"):
         list(parse_lines(ImageEntry, iter(lines), "m"))
+
+
+def test_a_run_is_read_without_its_user_s_operations_and_refused_where_it_is_to_be_run():
+    spec = parse(RunSpec, (GOLDEN / "run-v1-attachments.json").read_bytes(), "run.json")
+    assert [variant.steps[0].operation for variant in spec.recipe.variants] == ["vignette"]
+    with pytest.raises(RecipeError, match="unknown operation 'vignette'"):
+        spec.recipe.bound()
+
+
+def test_a_file_that_goes_along_lies_under_its_hash():
+    operations, logo = parse(RunSpec, (GOLDEN / "run-v1-attachments.json").read_bytes(), "run.json").attachments
+    assert contract.attachment_path("r", operations) == f"r/operations/{'a' * 64}.py"
+    assert contract.attachment_path("r", logo) == f"r/files/{'b' * 64}"
 
 
 @pytest.mark.parametrize(

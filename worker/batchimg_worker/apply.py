@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from batchimg_worker.codec import (
     DecodeLimits,
@@ -21,7 +22,7 @@ from batchimg_worker.codec import (
     decode_bytes,
     encode,
     encode_bytes,
-    inspect,
+    opened,
     written_format,
 )
 from batchimg_worker.errors import EncodeError, ImageTooLarge, OperationFailed
@@ -49,13 +50,17 @@ class VariantOutput:
 
 @dataclass(frozen=True)
 class EncodedVariant:
-    """One result as a file. Width and height are those of the result; ``output`` is what the recipe asked for."""
+    """One result as a file. Width and height are those of the result; ``output`` is what the recipe asked for.
+
+    ``frame`` counts from 1 where each frame of the original becomes a file.
+    """
 
     variant: str
     encoded: Encoded
     width: int
     height: int
     output: Output
+    frame: int | None = None
 
 
 @dataclass
@@ -152,6 +157,20 @@ class StageTimes:
     encode: float = 0.0
 
 
+class Work(Protocol):
+    """What becomes of one image: see `Processed`."""
+
+    width: int
+    height: int
+    measures: Measured
+    seconds: StageTimes
+    outputs: Iterator[EncodedVariant]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided for it."""
+
+
 class Processed:
     """One image on its way through a recipe: what is known of it, and its results one by one.
 
@@ -162,17 +181,17 @@ class Processed:
     def __init__(self, data: bytes, recipe: Recipe, limits: DecodeLimits) -> None:
         """Decode and measure. Raises DecodeError, ImageTooLarge and OperationFailed."""
         started = time.perf_counter()
-        self.header = inspect(data)
+        data, self.header, mended = opened(data, limits)
         check_memory(self.header, recipe, limits)
         wants = any(MEASURES.get(entry.measure).reads == "metadata" for entry in recipe.measures)
         picture = decode(data, limits=limits, profile=recipe.profile, metadata=wants)
         decoded = time.perf_counter()
-        self.notes = picture.notes
+        self.notes = (*mended, *picture.notes)
         self.height: int = picture.array.shape[0]
         self.width: int = picture.array.shape[1]
-        self.measures = measure(picture, recipe)
+        self.measures: Measured = measure(picture, recipe)
         self.seconds = StageTimes(decode=decoded - started, compute=time.perf_counter() - decoded)
-        self.outputs = self._outputs(apply_recipe(picture, recipe), recipe)
+        self.outputs: Iterator[EncodedVariant] = self._outputs(apply_recipe(picture, recipe), recipe)
 
     def _outputs(self, variants: Iterator[VariantOutput], recipe: Recipe) -> Iterator[EncodedVariant]:
         while True:
@@ -184,7 +203,7 @@ class Processed:
             wanted = list(reversed(recipe.outputs_of(result.variant)))
             while wanted:
                 started = time.perf_counter()
-                encoded = _encoded(result, wanted.pop())
+                encoded = encoded_variant(result, wanted.pop())
                 self._spent(encode=time.perf_counter() - started)
                 if not wanted:
                     del result
@@ -196,7 +215,7 @@ class Processed:
         self.seconds = StageTimes(so_far.decode, so_far.compute + compute, so_far.encode + encode)
 
 
-def _encoded(result: VariantOutput, output: Output) -> EncodedVariant:
+def encoded_variant(result: VariantOutput, output: Output) -> EncodedVariant:
     """Write one result; an EncodeError names its variant."""
     picture = result.picture
     try:
@@ -212,9 +231,15 @@ def _encoded(result: VariantOutput, output: Output) -> EncodedVariant:
     return EncodedVariant(result.variant, encoded, picture.array.shape[1], picture.array.shape[0], output)
 
 
-def process(data: bytes, recipe: Recipe, limits: DecodeLimits | None = None) -> Processed:
+def process(data: bytes, recipe: Recipe, limits: DecodeLimits | None = None) -> Work:
     """Decode and measure now; apply and encode while ``outputs`` is read."""
-    return Processed(data, recipe, limits or DecodeLimits())
+    limits = limits or DecodeLimits()
+    if recipe.frames == "all":
+        from batchimg_worker.frames import ProcessedFrames, has_several
+
+        if has_several(data, limits):
+            return ProcessedFrames(data, recipe, limits)
+    return Processed(data, recipe, limits)
 
 
 def check_memory(header: Header, recipe: Recipe, limits: DecodeLimits) -> None:
@@ -224,7 +249,7 @@ def check_memory(header: Header, recipe: Recipe, limits: DecodeLimits) -> None:
     if needed > limits.memory_bytes:
         raise ImageTooLarge(
             f"{header.width}x{header.height} ({header.megapixels:,.1f} megapixels) and this recipe need "
-            f"{needed / MEGABYTE:,.0f} MB of memory, the limit is {limits.memory_bytes / MEGABYTE:,.0f} MB",
+            f"{needed / MEGABYTE:,.0f} MB of memory, {limits.room}",
             "Raise memory_mb, use fewer slots a node, or make the image smaller first.",
         )
 

@@ -6,7 +6,7 @@ kind                                   decision
 EXIF orientation                       applied (JPEG, PNG, TIFF, WebP, AVIF); EXIF itself is dropped
 ICC profile                            kept, and written again where its colours fit (JPEG, PNG, TIFF, WebP, AVIF)
 ICC profile with `colors: srgb`        colours converted to sRGB, profile dropped; a grey profile is kept
-CMYK, YCCK                             converted to RGB by Pillow, profile dropped
+CMYK, YCCK                             converted to sRGB by the file's profile, without one as Pillow does
 YCbCr, Lab, HSV, palette               converted to RGB; to RGBA where there is transparency
 1-bit                                  8-bit grey, 0 and 255
 alpha                                  kept; laid on white where a JPEG or a BMP is written
@@ -15,10 +15,14 @@ alpha in operations                    flip, rotate, resize, crop, pad, blur: on
 9 to 15 bits, 12-bit JPEG              stretched to 16
 lossless and arithmetic JPEG           read
 float, 32-bit and signed integers      float32; written as TIFF, or as any other where all are from 0 to 1
-several frames or pages                the first, of GIF, WebP, APNG, AVIF, TIFF and MPO; animations are not written
+several frames or pages                the first, of GIF, WebP, APNG, AVIF, TIFF and MPO
+frames or pages with `frames: all`     each; written together as WebP, PNG or TIFF, otherwise as `name-0003.jpg`
 JPEG with bytes between its markers    those bytes are skipped
 wrong extension                        the content decides; the result gets the right suffix
-truncated JPEG or PNG, if allowed      what is missing becomes grey (JPEG) or black (PNG)
+truncated JPEG, if allowed             what is missing becomes grey
+truncated PNG or TIFF, if allowed      what is missing becomes black or transparent; a TIFF needs its directory
+truncated GIF, if allowed              what is missing becomes a colour of its palette
+truncated WebP, if allowed             what is missing is made up from what is above it
 truncated, damaged, empty, no image    DecodeError
 HEIC, camera raw, volumes              DecodeError that says what to do
 too large                              ImageTooLarge, from the header, before anything is decoded
@@ -29,13 +33,15 @@ What was decided for one image is in its ``notes``. `decoding` and `encoding` ho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from batchimg_worker import decoding, encoding, mending, profiles
+from batchimg_worker.contract import TRUNCATED
 from batchimg_worker.errors import DecodeError, EncodeError, ImageError, ImageTooLarge
 from batchimg_worker.header import Header, inspect, unreadable
 from batchimg_worker.metadata import harmless
@@ -55,8 +61,11 @@ __all__ = [
     "decode_bytes",
     "encode",
     "encode_bytes",
+    "finished",
     "inspect",
+    "opened",
     "output_name",
+    "prepared",
     "written_format",
 ]
 
@@ -72,12 +81,22 @@ DEEP = ("png", "tiff")
 class DecodeLimits:
     """What one image may be. ``memory_bytes`` bounds what its decoding (or its whole recipe) holds at once.
 
-    ``allow_truncated`` takes a JPEG or PNG whose end is missing, and says so in a note.
+    ``allow_truncated`` takes an image whose end is missing, and says so in a note. ``memory_mb`` is the setting that
+    ``memory_bytes`` was made of, for messages.
     """
 
     max_megapixels: float = 200.0
     memory_bytes: int = 2 * 1024**3
     allow_truncated: bool = False
+    memory_mb: int | None = None
+
+    @property
+    def room(self) -> str:
+        """What there is for one image, in the words of the setting."""
+        room = f"{self.memory_bytes / 1024**2:,.0f} MB"
+        return (
+            f"the limit is {room}" if self.memory_mb is None else f"memory_mb = {self.memory_mb} leaves {room} for it"
+        )
 
 
 @dataclass(frozen=True)
@@ -116,24 +135,55 @@ def decode(
     ``profile`` srgb converts the colours; ``metadata`` also reads what the measure exif tells.
     """
     limits = limits or DecodeLimits()
-    header = inspect(data)
+    data, header, mended = opened(data, limits)
     check_size(header, limits)
     clean = mending.without_garbage(data)
-    pixels, notes = _read(clean, header, limits)
+    try:
+        pixels, notes = _read(clean, header, limits)
+    except DecodeError as error:
+        if mended:
+            raise DecodeError("truncated: what is there of it cannot be read", "Copy it again.") from error
+        raise
     if clean is not data:
         notes = ("bytes between its markers skipped", *notes)
-    array = pixels.array
+    if header.frames > 1:
+        notes = (*notes, f"first of {header.frames} {header.frames_word}")
+    found = harmless(clean) if metadata else {}
+    return finished(replace(pixels, notes=(*mended, *notes)), header, profile, found)
+
+
+def finished(
+    pixels: decoding.Pixels, header: Header, profile: Literal["keep", "srgb"], metadata: Mapping[str, Scalar]
+) -> Picture:
+    """What a reader gave, upright, in the colours that are wanted."""
+    array, notes = pixels.array, pixels.notes
     if header.orientation != 1:
         notes = (f"orientation {header.orientation} applied", *notes)
         array = array if pixels.upright else _upright(array, header.orientation)
-    if header.frames > 1:
-        notes = (*notes, f"first of {header.frames} {'pages' if header.format == 'tiff' else 'frames'}")
     icc_profile = pixels.icc_profile
     if profile == "srgb" and icc_profile is not None:
         array, icc_profile, note = _in_srgb(array, icc_profile)
         notes = (*notes, note)
-    found = harmless(clean) if metadata else {}
-    return Picture(np.ascontiguousarray(array), header.format, header.bits, icc_profile, notes, found)
+    return Picture(np.ascontiguousarray(array), header.format, header.bits, icc_profile, notes, metadata)
+
+
+def opened(data: bytes, limits: DecodeLimits) -> tuple[bytes, Header, tuple[str, ...]]:
+    """What can be read of a file, its header, and notes; the same bytes, unless it is truncated and had to be mended.
+
+    Raises DecodeError.
+    """
+    try:
+        return data, inspect(data), ()
+    except DecodeError as error:
+        if not (limits.allow_truncated and error.truncated):
+            raise
+        whole = mending.extended(data, limits.memory_bytes)
+        if whole is None:
+            raise
+        try:
+            return whole[0], inspect(whole[0]), (TRUNCATED + f"what is missing is {whole[1]}",)
+        except DecodeError:
+            raise error from None
 
 
 def _read(data: bytes, header: Header, limits: DecodeLimits) -> tuple[decoding.Pixels, tuple[str, ...]]:
@@ -141,11 +191,16 @@ def _read(data: bytes, header: Header, limits: DecodeLimits) -> tuple[decoding.P
     try:
         pixels = _pixels(data, header)
     except DecodeError as error:
-        whole = mending.completed(data, header) if limits.allow_truncated and "truncated" in error.message else None
-        if whole is None:
+        if not (limits.allow_truncated and error.truncated):
             raise
-        pixels = _pixels(whole[0], header)
-        return pixels, (f"truncated: what is missing is {whole[1]}", *pixels.notes)
+        if header.format == "gif":
+            pixels, missing = decoding.incomplete(data), "a colour of its palette"
+        else:
+            whole = mending.completed(data, header)
+            if whole is None:
+                raise
+            pixels, missing = _pixels(whole[0], header), whole[1]
+        return pixels, (TRUNCATED + f"what is missing is {missing}", *pixels.notes)
     return pixels, pixels.notes
 
 
@@ -177,7 +232,7 @@ def check_size(header: Header, limits: DecodeLimits) -> None:
     if decode_bytes(header) > limits.memory_bytes:
         needed = f"{decode_bytes(header) / 1024**2:,.0f} MB of memory"
         raise ImageTooLarge(
-            f"{size} needs {needed} to decode, the limit is {limits.memory_bytes / 1024**2:,.0f} MB",
+            f"{size} needs {needed} to decode, {limits.room}",
             "Raise memory_mb, or use fewer slots a node.",
         )
 
@@ -205,15 +260,29 @@ def encode(
     """
     wanted = encoding.Wanted(format, quality, picture.icc_profile, subsampling or encoding.CHROMA)
     array, converted = _with_bits(picture.array, format, bits)
+    with _told(format), quiet():
+        data, notes = encoding.write(array, wanted)
+    return Encoded(data, format, converted + notes)
+
+
+def prepared(picture: Picture, format: str, bits: int | None) -> tuple[Image, bytes | None, tuple[str, ...]]:  # noqa: A002
+    """What `encode` would write: the array, its profile, and what was decided. Raises EncodeError."""
+    array, converted = _with_bits(picture.array, format, bits)
+    with _told(format):
+        array, profile, notes = encoding.prepared(array, encoding.Wanted(format, 0, picture.icc_profile))
+    return array, profile, converted + notes
+
+
+@contextmanager
+def _told(format: str) -> Iterator[None]:  # noqa: A002
+    """Turn whatever a library raises into EncodeError."""
     try:
-        with quiet():
-            data, notes = encoding.write(array, wanted)
+        yield
     except EncodeError:
         raise
     except Exception as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]
         raise EncodeError(f"cannot be written as {format}: {text[:120]}", "Choose another output format.") from error
-    return Encoded(data, format, converted + notes)
 
 
 def _with_bits(array: Image, format: str, bits: int | None) -> tuple[Image, tuple[str, ...]]:  # noqa: A002

@@ -1,11 +1,13 @@
 """The contract between laptop and node: what lies in blob storage for a run, and where.
 
 The worker owns it, because it consumes it. Every document starts with ``schema_version``; a reader that meets
-a version it does not know stops with `ContractVersionError` before it touches a pixel. Golden files under
-``tests/contract`` are added, never edited.
+a version or a field that it does not know stops with `ContractVersionError` before it touches a pixel: whatever is
+added is a field that is absent where it is not used. Golden files under ``tests/contract`` are added, never edited.
 
 =================================  =========================================================
 ``runs/<run>/run.json``            `RunSpec`
+``runs/<run>/operations/SHA.py``   `Attachment`, a user's own operations
+``runs/<run>/files/SHA``           `Attachment`, a file that a step reads
 ``runs/<run>/manifests/00042``     `ManifestHeader`, then one `ImageEntry` a line
 ``runs/<run>/results/00042``       `ResultHeader`, then one `ImageResult` a line
 ``runs/<run>/parts/00042``         `PartHeader`, then the `ImageResult` lines so far of a chunk without a result
@@ -26,12 +28,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from batchimg_worker.errors import ContractError, ContractVersionError
 from batchimg_worker.paths import unsafe_path
-from batchimg_worker.recipe import Recipe
+from batchimg_worker.recipe import AS_WRITTEN, Recipe
 
 SCHEMA_VERSION: Final = 1
 INPUTS = "inputs"
 OUTPUTS = "outputs"
 RUNS = "runs"
+TRUNCATED = "truncated: "  # how the note of an image begins that was kept although its end is missing
 HEARTBEAT_METADATA = "heartbeat"  # the metadata of heartbeats and results: a listing shows them all at once
 
 RUN_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"  # what a job's id may be, and a folder anywhere
@@ -52,6 +55,7 @@ RunName = Annotated[str, Field(pattern=RUN_NAME)]
 RelativePath = Annotated[str, Field(min_length=1), AfterValidator(_safe)]
 Prefix = Annotated[str, AfterValidator(_safe_prefix)]
 Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
 
@@ -68,6 +72,7 @@ class Limits(Document):
     max_megapixels: Annotated[float, Field(gt=0)] = 200.0
     memory_mb: Annotated[int, Field(ge=512)] = 2048
     image_seconds: Annotated[float, Field(gt=0)] | None = None
+    allow_truncated: Literal[True] | None = None
 
 
 class Source(Document):
@@ -78,8 +83,23 @@ class Source(Document):
     account_url: str | None = None
 
 
+class Attachment(Document):
+    """A file of the user's that a run brings along: its own operations, or what a step reads, a logo say.
+
+    ``name`` is what the user typed, or the recipe says.
+    """
+
+    kind: Literal["operations", "file"]
+    name: Annotated[str, Field(min_length=1)]
+    size: Count
+    sha256: Sha256
+
+
 class RunSpec(Document):
     """A run: what a task has to know, and what a person wants to read about it later.
+
+    The recipe is read as it was written: a reader that runs it calls `Recipe.bound`, after it has loaded the run's own
+    operations.
 
     ``parent`` is the run that this one goes on from: what it had done is not done again.
     """
@@ -98,6 +118,7 @@ class RunSpec(Document):
     chunks: Count
     rejected: Count
     parent: str | None = None
+    attachments: tuple[Attachment, ...] | None = None
 
 
 class ManifestHeader(Document):
@@ -111,11 +132,15 @@ class ManifestHeader(Document):
 
 
 class ImageEntry(Document):
-    """One image of a chunk; ``path`` is relative to the source's prefix, with forward slashes."""
+    """One image of a chunk; ``path`` is relative to the source's prefix, with forward slashes.
+
+    ``apart``: the results of another original of the run could get this one's name (see `naming.output_name`).
+    """
 
     path: RelativePath
     size: Count
     md5: Md5 | None = None
+    apart: Literal[True] | None = None
 
 
 class Output(Document):
@@ -147,6 +172,7 @@ class ImageResult(Document):
 
     A quarantined image ended its worker twice, or took longer than the limit. ``attempt`` is the task's attempt
     that made the record, ``peak_memory_bytes`` the most that its worker had held by then.
+    ``operations`` are the SHA-256 of the user's own files of operations that the run had loaded.
     """
 
     path: str
@@ -163,6 +189,12 @@ class ImageResult(Document):
     seconds: StageSeconds = StageSeconds()
     attempt: Count | None = None
     peak_memory_bytes: Count | None = None
+    operations: tuple[Sha256, ...] | None = None
+
+    @property
+    def kept_truncated(self) -> bool:
+        """Whether the original is truncated, and was done with what there is of it."""
+        return self.status == "done" and any(note.startswith(TRUNCATED) for note in self.notes)
 
 
 class Attempt(Document):
@@ -205,7 +237,8 @@ class ResultHeader(Document):
 class Heartbeat(Document):
     """How far a task is. The last one, in the result's metadata, has ``state`` finished.
 
-    ``causes`` counts the failed images by ``error_type``.
+    ``causes`` counts the failed images by ``error_type``. ``truncated`` counts those of ``done`` that were kept
+    although their end is missing; None for none.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -221,9 +254,11 @@ class Heartbeat(Document):
     updated: datetime
     attempt: Count | None = None
     causes: dict[str, Count] | None = None
+    truncated: Count | None = None
 
 
 D = TypeVar("D", bound=Document)
+SAME = "Use the same version of batchimg on the laptop and on the nodes."
 
 
 def parse(kind: type[D], text: str | bytes, source: str) -> D:
@@ -240,13 +275,15 @@ def parse(kind: type[D], text: str | bytes, source: str) -> D:
     if "schema_version" in kind.model_fields and value.get("schema_version") != SCHEMA_VERSION:
         raise ContractVersionError(
             f"{source} has schema_version {value.get('schema_version')!r}, this batchimg {SCHEMA_VERSION}",
-            "Use the same version of batchimg on the laptop and on the nodes.",
+            SAME,
         )
     try:
-        return kind.model_validate(value)
+        return kind.model_validate(value, context=AS_WRITTEN)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ContractVersionError(f"{source}: {where} is not known to this batchimg", SAME) from None
         raise ContractError(f"{source}: {where}: {first['msg']}") from None
 
 
@@ -319,6 +356,13 @@ def rejected_path(run: str) -> str:
 def heartbeat_path(run: str, chunk: int) -> str:
     """Where a chunk's heartbeat lies, in the container of runs."""
     return f"{run}/heartbeats/{chunk:05d}"
+
+
+def attachment_path(run: str, attachment: Attachment) -> str:
+    """Where a file that the run brings along lies, in the container of runs."""
+    if attachment.kind == "operations":
+        return f"{run}/operations/{attachment.sha256}.py"
+    return f"{run}/files/{attachment.sha256}"
 
 
 def log_path(run: str, chunk: int, name: str) -> str:

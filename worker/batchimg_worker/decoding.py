@@ -15,9 +15,11 @@ import numpy as np
 import simplejpeg
 import tifffile
 from PIL import Image as PillowImage
+from PIL.ImageFile import ImageFile
 
+from batchimg_worker import profiles
 from batchimg_worker.errors import DecodeError
-from batchimg_worker.header import BYTE_BITS, PNG_CHANNELS, Header, photometric, png_chunks
+from batchimg_worker.header import BYTE_BITS, PNG_CHANNELS, Header, page_of, photometric, png_chunks
 from batchimg_worker.operations.arrays import Image
 
 SHORT_BITS = 16
@@ -44,10 +46,13 @@ class Pixels:
     """Pillow turns TIFF files by itself."""
 
 
-def read(data: bytes, header: Header) -> Pixels:
-    """Decode the first frame with the reader for this kind of file. Raises whatever its library raises."""
+def read(data: bytes, header: Header, page: int = 0) -> Pixels:
+    """Decode the first frame with the reader for this kind of file. Raises whatever its library raises.
+
+    ``page`` is that of a TIFF whose ``header`` this is.
+    """
     if header.format == "tiff":
-        return _tiff(data)
+        return _tiff(data, page)
     if header.format == "png":
         _check_sums(data)
     if header.format == "png" and header.bits == SHORT_BITS:
@@ -109,24 +114,53 @@ def _special_jpeg(data: bytes, header: Header) -> Pixels:
     return Pixels(array, None, notes)
 
 
-def _pillow(data: bytes) -> Pixels:
+def _pillow(data: bytes, page: int = 0) -> Pixels:
     with PillowImage.open(io.BytesIO(data)) as image:
+        image.seek(page)
         stored, profile = image.mode, image.info.get("icc_profile")
         wanted = _mode(image)
+        inks = profiles.inks_to_srgb(image, profile) if stored == "CMYK" and profile else None
+    if inks is not None:
+        return Pixels(inks, None, ("CMYK converted to sRGB by its profile",))
     opened: Any = iio.imopen(data, "r", plugin="pillow")  # its type leaves out what the plugin takes
     with opened as file:
-        array = file.read(index=0, mode=None if wanted == stored else wanted, writeable_output=False)
-    notes: tuple[str, ...] = ()
-    if stored == "1":
-        notes = ("1-bit read as 8-bit grey",)
-    elif wanted is not None and wanted != stored:
-        notes = (f"{'palette' if stored in ('P', 'PA') else stored} converted to {wanted}",)
+        array = file.read(index=page, mode=None if wanted == stored else wanted, writeable_output=False)
+    notes = converted(stored, wanted)
     if stored in ("CMYK", "LAB"):
         profile = None
     if wanted is None and array.dtype != np.uint16:
         array, numeric = _as_grey_levels(array)
         notes += numeric
     return Pixels(array, profile, notes)
+
+
+def converted(stored: str, wanted: str | None) -> tuple[str, ...]:
+    """What to say where Pillow's mode ``stored`` is read in another one."""
+    if stored == "1":
+        return ("1-bit read as 8-bit grey",)
+    if wanted is None or wanted == stored:
+        return ()
+    return (f"{'palette' if stored in ('P', 'PA') else stored} converted to {wanted}",)
+
+
+def incomplete(data: bytes) -> Pixels:
+    """What Pillow has decoded of a GIF when its data end: the same as its switch for truncated files, for this one."""
+    with PillowImage.open(io.BytesIO(data)) as image:
+        stored, wanted = image.mode, _mode(image)
+        load_what_is_there(image)
+        return Pixels(np.array(image.convert(wanted)), image.info.get("icc_profile"), converted(stored, wanted))
+
+
+def load_what_is_there(image: PillowImage.Image) -> bool:
+    """Decode the current frame as far as the data go; False where they end too early."""
+    try:
+        image.load()
+    except OSError:
+        if isinstance(image, ImageFile):
+            image.tile = []
+            image.load_end()
+        return False
+    return True
 
 
 def _mode(image: PillowImage.Image) -> str | None:
@@ -146,12 +180,12 @@ def _as_grey_levels(array: Image) -> tuple[Image, tuple[str, ...]]:
     return _as_float(array)
 
 
-def _tiff(data: bytes) -> Pixels:
+def _tiff(data: bytes, number: int) -> Pixels:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages.first
+        page = page_of(file, number)
         colours = TIFF_COLOURS.get(photometric(page))
         if colours is None or page.bitspersample < BYTE_BITS:
-            return replace(_pillow(data), upright=True)
+            return replace(_pillow(data, number), upright=True)
         array = page.asarray().reshape(page.shaped)
         profile = page.tags.get(ICC_TAG)
         separate, depth, height, width, _ = page.shaped

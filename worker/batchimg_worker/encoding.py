@@ -47,6 +47,12 @@ class Wanted:
 
 def write(array: Image, wanted: Wanted) -> tuple[bytes, tuple[str, ...]]:
     """Encode; also return what was decided. Raises EncodeError, or whatever the library raises."""
+    array, profile, notes = prepared(array, wanted)
+    return _writer(wanted)(array, wanted.quality, profile), notes
+
+
+def prepared(array: Image, wanted: Wanted) -> tuple[Image, bytes | None, tuple[str, ...]]:
+    """The array as the format can hold it, the profile that fits, and what was decided. Raises EncodeError."""
     limit = LARGEST_SIDE.get(wanted.format, 0)
     height, width = array.shape[:2]
     if limit and max(height, width) > limit:
@@ -61,7 +67,7 @@ def write(array: Image, wanted: Wanted) -> tuple[bytes, tuple[str, ...]]:
     profile = _fitting(wanted.icc_profile, array)
     if wanted.icc_profile is not None and profile is None:
         notes += ("ICC profile dropped: its colours do not fit",)
-    return _writer(wanted)(array, wanted.quality, profile), notes
+    return array, profile, notes
 
 
 def _fitting(profile: bytes | None, array: Image) -> bytes | None:
@@ -178,10 +184,16 @@ def _png(array: Image, _: int, profile: bytes | None) -> bytes:
 
 
 def _tiff(array: Image, _: int, profile: bytes | None) -> bytes:
-    channels = array.shape[2] if array.ndim > 2 else 1
     target = io.BytesIO()
-    tifffile.imwrite(
-        target,
+    with tifffile.TiffWriter(target) as file:
+        write_page(file, array, profile)
+    return target.getvalue()
+
+
+def write_page(file: tifffile.TiffWriter, array: Image, profile: bytes | None) -> None:
+    """Add a page to a TIFF."""
+    channels = array.shape[2] if array.ndim > 2 else 1
+    file.write(
         array,
         photometric="rgb" if channels > 2 else "minisblack",
         planarconfig="contig" if channels > 1 else None,
@@ -193,7 +205,6 @@ def _tiff(array: Image, _: int, profile: bytes | None) -> bytes:
         software=False,
         iccprofile=profile,
     )
-    return target.getvalue()
 
 
 def _writer(wanted: Wanted) -> Callable[[Image, int, bytes | None], bytes]:

@@ -40,6 +40,11 @@ class ImageError(WorkerError):
 class DecodeError(ImageError):
     """The file is no image, is damaged, or is of a kind that cannot be read."""
 
+    @property
+    def truncated(self) -> bool:
+        """Whether its end is missing."""
+        return self.message.startswith("truncated")
+
 
 class ImageTooLarge(DecodeError):  # noqa: N818 - the name is what a user reads in a result
     """The image is beyond the limits of pixels or memory; nothing of it was decoded."""

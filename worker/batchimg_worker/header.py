@@ -20,6 +20,7 @@ ORIENTATION_TAG = 0x0112
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+AVIF_SIGNATURES = (b"ftypavif", b"ftypavis")
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 JPEG_FRAMES = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive", 0xC3: "lossless", 0xC9: "arithmetic"}
@@ -59,6 +60,11 @@ class Header:
         return self.width * self.height / 1e6
 
     @property
+    def frames_word(self) -> str:
+        """What several of its frames are called."""
+        return "pages" if self.format == "tiff" else "frames"
+
+    @property
     def decoded_bytes(self) -> int:
         """The size of the decoded array."""
         return self.width * self.height * self.channels * (1 if self.bits <= BYTE_BITS else 2 if self.bits <= 16 else 4)
@@ -84,9 +90,35 @@ def inspect(data: bytes) -> Header:
     return header
 
 
+def inspect_page(data: bytes, number: int) -> Header:
+    """The header of one page of a TIFF, from 0. Raises DecodeError that names the page."""
+    try:
+        with quiet():
+            return _tiff(data, number)
+    except DecodeError as error:
+        where = f"{error.message}, on page {number + 1}" if error.truncated else f"page {number + 1}: {error.message}"
+        raise DecodeError(where, error.hint) from None
+    except Exception as error:
+        raise DecodeError(f"page {number + 1} is damaged: {error}", "Copy the file again.") from error
+
+
+def page_of(file: tifffile.TiffFile, number: int) -> tifffile.TiffPage:
+    """One page with all of its tags."""
+    return file.pages.first if number == 0 else file.pages[number].aspage()
+
+
+def is_preview(page: tifffile.TiffPage) -> bool:
+    """Whether a page is a smaller version of another."""
+    return bool(page.subfiletype & REDUCED)
+
+
 def _read(data: bytes) -> Header:
     if data[:4] in TIFF_SIGNATURES:
+        if _directory(data) >= len(data):
+            raise DecodeError("truncated: its directory, which is at its end, is missing", "Copy it again.")
         return _tiff(data)
+    if data[:4] == b"RIFF" and riff_bytes(data) > len(data):
+        raise DecodeError(f"truncated: {len(data):,} of {riff_bytes(data):,} bytes are there", "Copy it again.")
     if data[:3] != JPEG_SIGNATURE:
         return _pillow(data)
     from batchimg_worker.mending import without_garbage
@@ -95,11 +127,16 @@ def _read(data: bytes) -> Header:
     return _special_jpeg(clean) or _pillow(clean)
 
 
+def riff_bytes(data: bytes) -> int:
+    """How long a WebP says that it is."""
+    return 8 + int.from_bytes(data[4:8], "little")
+
+
 def unreadable(data: bytes, error: Exception) -> DecodeError:
     """Any library's exception in one line: truncated, damaged, or no image at all."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if "cannot identify image file" in text:
-        if data[:3] == JPEG_SIGNATURE or data[:8] == PNG_SIGNATURE:
+        if data[:3] == JPEG_SIGNATURE or data[:8] == PNG_SIGNATURE or data[4:12] in AVIF_SIGNATURES:
             return DecodeError("truncated or damaged: the header is not complete", "Copy the file again.")
         return DecodeError(f"is not an image (it begins with {_beginning(data)})", "Remove it from the dataset.")
     if "truncated" in text.lower() or isinstance(error, EOFError):
@@ -196,11 +233,11 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         place += 2 + max(2, length)
 
 
-def _tiff(data: bytes) -> Header:
+def _tiff(data: bytes, number: int = 0) -> Header:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages.first
+        page = page_of(file, number)
         _complete(page, len(data))
-        if page.subfiletype & REDUCED:
+        if is_preview(page):
             raise DecodeError("is a camera raw file, or begins with a preview", "Develop it to JPEG or TIFF first.")
         size = (page.imagewidth, page.imagelength, page.samplesperpixel, page.bitspersample)
         if not all(isinstance(number, int) for number in size):
@@ -210,6 +247,12 @@ def _tiff(data: bytes) -> Header:
         tag = page.tags.get(ORIENTATION_TAG)
         turned = orientation_of(tag.value) if tag is not None else 1
         return Header("tiff", width, height, channels, bits, photometric(page).lower(), turned, len(file.pages))
+
+
+def _directory(data: bytes) -> int:
+    """Where the first directory of a TIFF lies."""
+    place = data[8:16] if b"+" in data[:4] else data[4:8]
+    return int.from_bytes(place, "little" if data[:2] == b"II" else "big")
 
 
 def photometric(page: tifffile.TiffPage) -> str:

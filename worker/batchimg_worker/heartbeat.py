@@ -32,6 +32,7 @@ class Progress:
     total: int = 0
     done: int = 0
     failed: int = 0
+    truncated: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
     causes: Counter[str] = field(default_factory=Counter)
@@ -80,6 +81,7 @@ class Heart:
             updated=datetime.now(UTC),
             attempt=self.attempt.number,
             causes=dict(now.causes) or None,
+            truncated=now.truncated or None,
         )
 
     def send(self, state: Literal["running", "finished", "stopped"]) -> None:

@@ -32,7 +32,12 @@ def image_limits(limits: Limits) -> DecodeLimits:
     from batchimg_worker.codec import DecodeLimits
 
     room = limits.memory_mb * MIB - BASE_BYTES - 2 * queue_bytes(limits)
-    return DecodeLimits(max_megapixels=limits.max_megapixels, memory_bytes=room)
+    return DecodeLimits(
+        max_megapixels=limits.max_megapixels,
+        memory_bytes=room,
+        allow_truncated=bool(limits.allow_truncated),
+        memory_mb=limits.memory_mb,
+    )
 
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # mallopt(3)

@@ -5,17 +5,24 @@ Pillow's own switch for truncated files is one for the whole process, and a task
 
 from __future__ import annotations
 
+import io
+import math
 import re
 import struct
 import zlib
+from dataclasses import dataclass
 
-from batchimg_worker.header import JPEG_SIGNATURE, PNG_SIGNATURE, Header, png_chunks
+import tifffile
+
+from batchimg_worker.header import JPEG_SIGNATURE, PNG_SIGNATURE, TIFF_SIGNATURES, Header, png_chunks
+from batchimg_worker.quiet import quiet
 
 END_OF_IMAGE = b"\xff\xd9"
 START_OF_SCAN = 0xDA
 MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 """Not 0xff, which is padding, and not the restarts, which have no length."""
 
+PLAIN, DEFLATE = 1, (8, 32946)
 PNG_HEADER = ">IIBBBBB"
 PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -58,6 +65,108 @@ def completed(data: bytes, header: Header) -> tuple[bytes, str] | None:
         whole = _completed_png(data)
         return None if whole is None else (whole, "black")
     return None
+
+
+def extended(data: bytes, limit: int) -> tuple[bytes, str] | None:
+    """A truncated WebP or TIFF that can be opened again, and what is in place of what is missing; None: no way.
+
+    Neither may say that it is longer than ``limit`` bytes. What a decoder makes of the zeros is for it to say.
+    """
+    if data[:4] == b"RIFF":
+        return _extended_webp(data, limit)
+    if data[:4] in TIFF_SIGNATURES:
+        whole = _extended_tiff(data, limit)
+        return None if whole is None else (whole, "black")
+    return None
+
+
+def _extended_webp(data: bytes, limit: int) -> tuple[bytes, str] | None:
+    """A picture's own chunk filled up with zeros; of an animation the frames that are whole."""
+    place, start, frames = 12, 0, 0
+    while place + 8 <= len(data):
+        start, length = place, int.from_bytes(data[place + 4 : place + 8], "little")
+        place += 8 + length + length % 2
+        frames += data[start : start + 4] == b"ANMF" and place <= len(data)
+    if start == 0 or place > limit:
+        return None
+    rest, missing = data[12:].ljust(place - 12, b"\0"), "made up from what is above it"
+    if frames:
+        rest, missing = data[12 : start if place > len(data) else place], f"every frame after the first {frames}"
+    return b"RIFF" + struct.pack("<I", 4 + len(rest)) + data[8:12] + rest, missing
+
+
+@dataclass(frozen=True)
+class _Strips:
+    """Where a TIFF page's strips or tiles lie, and where that is written."""
+
+    places: list[tuple[int, int]]
+    tags: tuple[tifffile.TiffTag, tifffile.TiffTag]
+    order: str
+    compression: int
+    bytes_each: int
+    rows: tuple[int, int]
+    """Of the image, and of a strip; tiles are all of one size."""
+
+    def bytes_of(self, number: int) -> int:
+        """The size of a strip without its compression; the last may have fewer rows."""
+        rows, each = self.rows
+        left = rows - each * (number % -(-rows // each))
+        return self.bytes_each // each * min(left, each)
+
+    def write(self, target: bytearray, number: int, place: int, length: int) -> None:
+        """Say in the file that a strip lies elsewhere; length 0 for nowhere."""
+        for tag, value in zip(self.tags, (place, length), strict=True):
+            kind = self.order + str(tag.dataformat)[-1]
+            struct.pack_into(kind, target, tag.valueoffset + number * struct.calcsize(kind), value)
+
+
+def _extended_tiff(data: bytes, limit: int) -> bytes | None:
+    """Strips without their end filled up with zeros, or taken out where they cannot: readers see black there.
+
+    None where the directory is missing, or every strip.
+    """
+    try:
+        with quiet(), tifffile.TiffFile(io.BytesIO(data)) as file:
+            strips = _strips(file)
+    except Exception:  # noqa: BLE001 - a library may raise anything for a file that is cut
+        return None
+    patched, there = bytearray(data), 0
+    for number, (start, count) in enumerate(strips.places):
+        if start + count <= len(data):
+            there += 1
+            continue
+        size = strips.bytes_of(number)
+        whole = _filled_strip(data[start:], size, strips.compression) if start < len(data) and size <= limit else b""
+        there += bool(whole)
+        strips.write(patched, number, len(patched) if whole else 0, len(whole))
+        patched += whole
+    return bytes(patched) if there else None
+
+
+def _strips(file: tifffile.TiffFile) -> _Strips:
+    page = file.pages.first
+    kind = "Tile" if page.is_tiled else "Strip"
+    return _Strips(
+        list(zip(page.dataoffsets, page.databytecounts, strict=True)),
+        (page.tags[f"{kind}Offsets"], page.tags[f"{kind}ByteCounts"]),
+        file.byteorder,
+        int(page.compression),
+        math.prod(page.chunks) * page.bitspersample // 8,
+        (1, 1) if page.is_tiled else (page.imagelength, min(page.rowsperstrip, page.imagelength)),
+    )
+
+
+def _filled_strip(part: bytes, size: int, compression: int) -> bytes:
+    """The beginning of a strip with zeros behind it; empty where its compression needs all of it."""
+    if compression == PLAIN:
+        return part.ljust(size, b"\0")
+    if compression not in DEFLATE:
+        return b""
+    try:
+        pixels = zlib.decompressobj().decompress(part, size)
+    except zlib.error:
+        return b""
+    return zlib.compress(pixels.ljust(size, b"\0"), 1) if pixels else b""
 
 
 def _completed_png(data: bytes) -> bytes | None:

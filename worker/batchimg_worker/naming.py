@@ -6,6 +6,7 @@
 {variant}  the variant's name
 {format}   the format that is written: jpeg, png, ...
 {ext}      its suffix: `.jpg`, `.png`, ...
+{frame}    the number of the frame or page, `0001` for the first; for `frames: all`, each then becomes a file
 ========== ============================================================
 
 The folder stays that of the original. Without a template results are named by `output_name`, where no two
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ from batchimg_worker.operations.registry import nearest
 if TYPE_CHECKING:
     from batchimg_worker.recipe_model import Output, Recipe
 
-FIELDS = ("stem", "name", "variant", "format", "ext")
+FIELDS = ("stem", "name", "variant", "format", "ext", "frame")
 SUFFIXES = {
     "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "png": (".png",),
@@ -34,7 +36,7 @@ SUFFIXES = {
     "avif": (".avif", ".avifs"),
     "bmp": (".bmp", ".dib"),
 }
-OTHER_SUFFIXES = (".gif", ".apng", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga", ".pgm", ".ppm", ".pnm")
+OTHER_SUFFIXES = (".gif", ".apng", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga", ".pbm", ".pgm", ".ppm", ".pnm")
 IMAGE_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes) | set(OTHER_SUFFIXES)
 NAMELESS = ".image"
 ANY = ".*"
@@ -43,7 +45,23 @@ MAX_BYTES = 255
 """What file systems allow for one name."""
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
+_FRAME = re.compile(r"-\d{4,}$")
+_NUMBERED = re.compile(r"-\d{4,}(?=\.[^.]*$)")
 _PLAIN = re.compile(r"[A-Za-z0-9 ._+@()=,~-]*")
+
+
+@dataclass(frozen=True)
+class Which:
+    """Which result of an original this is: ``frame`` counts from 1, None where there is one file for all.
+
+    ``apart``: without a template, one more suffix is needed, as another original of the run could get the name.
+    """
+
+    apart: bool = False
+    frame: int | None = None
+
+
+ONLY = Which()
 
 
 def check(template: str) -> None:
@@ -71,39 +89,51 @@ def written_format(source_format: str, wanted: str) -> str:
     return source_format if source_format in SUFFIXES else "png"
 
 
-def output_name(path: str, source_format: str, wanted: str) -> str:
+def output_name(path: str, source_format: str, wanted: str, which: Which = ONLY) -> str:
     """The name of a result: the original's, if its suffix already says the format, otherwise with one more suffix.
 
-    No two originals share a result: ``a.png`` written as JPEG is ``a.png.jpg``, an original of that name becomes
-    ``a.png.jpg.jpg``, and ``photo``, which has no image suffix, becomes ``photo.image.jpg`` beside ``photo.jpg``.
+    No two originals share a result: ``a.png`` written as JPEG is ``a.png.jpg``, and an original of that name beside it,
+    which `rivals` finds, becomes ``a.png.jpg.jpg``; ``photo``, which has no image suffix, becomes ``photo.image.jpg``.
+    The third frame of ``a.gif`` is ``a.gif-0003.jpg``.
     """
     suffixes = SUFFIXES[written_format(source_format, wanted)]
-    last, before = _last_suffixes(path)
-    if last in suffixes and before not in IMAGE_SUFFIXES | {NAMELESS}:
+    last = PurePosixPath(path).suffix.lower()
+    if last in suffixes and not which.apart and which.frame is None:
         return path
-    return f"{path}{suffixes[0]}" if last in IMAGE_SUFFIXES else f"{path}{NAMELESS}{suffixes[0]}"
+    nameless = "" if last in IMAGE_SUFFIXES else NAMELESS
+    number = "" if which.frame is None else f"-{which.frame:04d}"
+    return f"{path}{nameless}{number}{suffixes[0]}"
 
 
-def _last_suffixes(path: str) -> tuple[str, str]:
-    """The last suffix in lower case and the one before, empty where there is none."""
-    suffixes = ["", "", *PurePosixPath(path).suffixes]
-    return suffixes[-1].lower(), suffixes[-2].lower()
+def rivals(path: str) -> tuple[str, ...]:
+    """The originals whose results could get the name ``path``: where one of them is in a run, this one is set apart."""
+    last = PurePosixPath(path).suffix
+    if last.lower() not in IMAGE_SUFFIXES:
+        return ()
+    without = path.removesuffix(last)
+    names = {without, _FRAME.sub("", without)}
+    named = {name for name in names if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES}
+    nameless = {name.removesuffix(NAMELESS) for name in names if name.endswith(NAMELESS)}
+    return tuple(sorted(named | nameless))
 
 
-def result_name(path: str, variant: str, written: str, output: Output) -> str:
+def result_name(path: str, variant: str, written: str, output: Output, which: Which = ONLY) -> str:
     """The path of one result below its variant's folder; ``written`` is the format that `written_format` gave.
 
     Raises EncodeError where the name gets longer than file systems allow.
     """
     if output.name is None:
-        return output_name(path, written, written)
+        return output_name(path, written, written, which)
+    template = output.name
+    if which.frame is not None and "{frame}" not in template:
+        template = f"{template.removesuffix('{ext}')}-{{frame}}{{ext}}"
     try:
-        return _filled(output.name, path, variant, (written, SUFFIXES[written][0]))
+        return _filled(template, path, variant, (written, SUFFIXES[written][0]), which.frame or 1)
     except RecipeError as error:
         raise EncodeError(error.message, error.hint) from None
 
 
-def _filled(template: str, path: str, variant: str, written: tuple[str, str]) -> str:
+def _filled(template: str, path: str, variant: str, written: tuple[str, str], frame: int = 1) -> str:
     """``written`` is a format and its suffix."""
     original = PurePosixPath(path)
     values = {
@@ -112,6 +142,7 @@ def _filled(template: str, path: str, variant: str, written: tuple[str, str]) ->
         "variant": variant,
         "format": written[0],
         "ext": written[1],
+        "frame": f"{frame:04d}",
     }
     name = _FIELD.sub(lambda match: values[match[1]], template)
     if len(name.encode()) > MAX_BYTES:
@@ -123,7 +154,8 @@ def check_paths(recipe: Recipe, paths: Iterable[str]) -> None:
     """Raise RecipeError that names two results that would get one name, before anything runs.
 
     Names are compared without case, as some file systems do. What `same` will be is not known before a file is read,
-    so suffixes do not count where it is used. Paths are read once, and only where a template is given.
+    so suffixes do not count where it is used, nor how many frames it has, so that with `frames: all` the number of a
+    frame at the end of a name does not count either. Paths are read once, and only where a template is given.
     """
     templates = [(variant.name, _templates(recipe.outputs_of(variant.name))) for variant in recipe.variants]
     templates = [(variant, found) for variant, found in templates if found]
@@ -134,7 +166,8 @@ def check_paths(recipe: Recipe, paths: Iterable[str]) -> None:
         for variant, found in templates:
             for number, (template, written) in enumerate(found):
                 name = _filled(template, path, variant, written)
-                other = seen.setdefault((variant, name.lower()), (path, number))
+                key = _NUMBERED.sub("", name.lower()) if recipe.frames else name.lower()
+                other = seen.setdefault((variant, key), (path, number))
                 if other != (path, number):
                     raise _same_name(variant, (other[0], path), name)
 

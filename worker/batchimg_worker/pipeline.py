@@ -30,11 +30,11 @@ from batchimg_worker.contract import (
 from batchimg_worker.errors import ImageError, InputError, StorageError
 from batchimg_worker.hand import Hand
 from batchimg_worker.memory import image_limits, queue_bytes
-from batchimg_worker.naming import result_name
+from batchimg_worker.naming import Which, result_name
 from batchimg_worker.storage import Container
 
 if TYPE_CHECKING:
-    from batchimg_worker.apply import EncodedVariant, Processed
+    from batchimg_worker.apply import EncodedVariant, Work
 
 FETCHERS = 2
 WRITERS = 8
@@ -64,7 +64,7 @@ class InWork:
 
     entry: ImageEntry
     fetch_seconds: float
-    processed: Processed | None = None
+    processed: Work | None = None
     puts: list[Future[float]] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     notes: tuple[str, ...] = ()
@@ -151,7 +151,8 @@ class Pipeline:
 
         content, format_ = variant.encoded.data, variant.encoded.format
         md5 = hashlib.md5(content, usedforsecurity=False).digest()
-        name = result_name(work.entry.path, variant.variant, format_, variant.output)
+        which = Which(bool(work.entry.apart), variant.frame)
+        name = result_name(work.entry.path, variant.variant, format_, variant.output, which)
         work.notes += tuple(note for note in variant.encoded.notes if note not in work.notes)
         work.outputs.append(
             Output(
@@ -191,7 +192,7 @@ class Pipeline:
         return _failed(work, put_seconds)
 
 
-def _done(work: InWork, processed: Processed, put_seconds: float) -> ImageResult:
+def _done(work: InWork, processed: Work, put_seconds: float) -> ImageResult:
     return ImageResult(
         path=work.entry.path,
         size=work.entry.size,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from functools import cache
 
 import imagecodecs
 import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageCms
 
 from batchimg_worker.operations.arrays import Image
 from batchimg_worker.operations.reference.layers import RGB, strips
@@ -17,6 +20,22 @@ NOTE = "colours converted to sRGB"
 @cache
 def _srgb() -> bytes:
     return bytes(imagecodecs.cms_profile("srgb"))
+
+
+def inks_to_srgb(image: PillowImage.Image, profile: bytes) -> Image | None:
+    """Four inks as Pillow reads them (255 is all ink) in sRGB; None where the profile is none of CMYK, or broken.
+
+    Intent is perceptual.
+    """
+    if profile[SPACE] != b"CMYK":
+        return None
+    image.load()
+    try:
+        source, target = (ImageCms.ImageCmsProfile(io.BytesIO(one)) for one in (profile, _srgb()))
+        converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return None
+    return None if converted is None else np.array(converted)
 
 
 def to_srgb(array: Image, profile: bytes) -> tuple[Image, str] | None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from batchimg_worker.errors import RecipeError
 from batchimg_worker.operations import nearest
-from batchimg_worker.recipe_model import FORMATS, Measurement, Output, Recipe, Step, Variant
+from batchimg_worker.recipe_model import AS_WRITTEN, FORMATS, Measurement, Output, Recipe, Step, Variant
 from batchimg_worker.recipe_text import parse, parse_op
 
 __all__ = [
+    "AS_WRITTEN",
     "DEFAULT_RECIPE",
     "FORMATS",
     "Measurement",
@@ -76,6 +77,8 @@ def recipe_from_ops(ops: Sequence[str], base: Recipe | None = None) -> Recipe:
             variants.append(entry)
         else:
             measures.append(entry)
-    output = base.output if base else Output()
     name = f"{base.name}+ops" if base else "ops"
-    return Recipe(name=name, variants=tuple(variants), output=output, measures=tuple(measures))
+    added = {"name": name, "variants": tuple(variants), "measures": tuple(measures)}
+    if base:
+        return Recipe.model_validate(base.model_dump() | added)
+    return Recipe.model_validate(added)

@@ -11,9 +11,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from batchimg_worker import naming
 from batchimg_worker.errors import RecipeError
@@ -21,15 +21,23 @@ from batchimg_worker.operations import MEASURES, OPERATIONS, Scalar
 
 MAX_NAME = 64
 
-Format = Literal["same", "jpeg", "png", "tiff", "webp", "avif"]
+Format = Literal["same", "jpeg", "png", "tiff", "webp", "avif", "bmp"]
 FORMATS: tuple[str, ...] = get_args(Format)
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 SUBSAMPLINGS: tuple[str, ...] = get_args(Subsampling)
 Profile = Literal["keep", "srgb"]
 PROFILES: tuple[str, ...] = get_args(Profile)
+Frames = Literal["first", "all"]
+FRAMES: tuple[str, ...] = get_args(Frames)
 SUBSAMPLED = ("same", "jpeg", "avif")
 DEEP = ("same", "png", "tiff")
 BITS = (8, 16)
+
+AS_WRITTEN: Final = {"operations": "as written"}
+"""The pydantic context in which steps are taken as they are: the reader may lack the operations of the run's user."""
+
+RESERVED = ("results.jsonl",)
+"""What `batchimg download` puts beside the folders of the variants."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
@@ -45,7 +53,9 @@ class Step(_Value):
     parameters: Mapping[str, Scalar] = {}
 
     @model_validator(mode="after")
-    def _bind(self) -> Step:
+    def _bind(self, info: ValidationInfo) -> Step:
+        if info.context == AS_WRITTEN:
+            return self
         bound = OPERATIONS.get(self.operation).bind(self.parameters)
         object.__setattr__(self, "parameters", dict(sorted(bound.items())))
         return self
@@ -63,7 +73,9 @@ class Measurement(_Value):
     parameters: Mapping[str, Scalar] = {}
 
     @model_validator(mode="after")
-    def _bind(self) -> Measurement:
+    def _bind(self, info: ValidationInfo) -> Measurement:
+        if info.context == AS_WRITTEN:
+            return self
         bound = MEASURES.get(self.measure).bind(self.parameters)
         object.__setattr__(self, "parameters", dict(sorted(bound.items())))
         return self
@@ -115,6 +127,8 @@ class Variant(_Value):
                 f"{name!r} cannot be the name of a variant, which becomes a folder",
                 f"Use letters, digits and - _ + ., at most {MAX_NAME}, beginning with a letter or digit.",
             )
+        if name.lower() in RESERVED:
+            raise RecipeError(f"{name!r} cannot be the name of a variant: downloads have a file of it", "Rename it.")
         return name
 
     @field_validator("outputs")
@@ -127,7 +141,8 @@ class Recipe(_Value):
     """A checked recipe. ``name`` is only for people and is no part of `hash`.
 
     Every variant is written as ``output``, or as each of ``outputs`` where these are given, or as its own. ``colors``
-    says what happens to a colour profile when an image is read, None for keep.
+    says what happens to a colour profile when an image is read, None for keep; ``frames`` whether every frame of an
+    animation and every page of a TIFF is done, None for the first alone.
     """
 
     name: str = "recipe"
@@ -136,6 +151,7 @@ class Recipe(_Value):
     measures: tuple[Measurement, ...] = ()
     outputs: tuple[Output, ...] | None = None
     colors: Profile | None = None
+    frames: Literal["all"] | None = None
 
     @field_validator("outputs")
     @classmethod
@@ -148,6 +164,8 @@ class Recipe(_Value):
             raise RecipeError("the recipe has neither variants nor measures", "Give at least one of them.")
         if self.outputs is not None and self.output != Output():
             raise RecipeError("output and outputs are both given", "Move the output into outputs.")
+        if self.frames is None and any("{frame}" in (one.name or "") for one in self._every_output()):
+            raise RecipeError("a name has {frame}, and only the first frame is done", "Add frames: all, or remove it.")
         _refuse_twins([variant.name for variant in self.variants], "variants")
         _refuse_twins([measurement.measure for measurement in self.measures], "measures")
         return self
@@ -156,6 +174,25 @@ class Recipe(_Value):
     def profile(self) -> Profile:
         """What happens to a colour profile."""
         return self.colors or "keep"
+
+    @property
+    def files(self) -> tuple[tuple[str, str, str], ...]:
+        """Operation, parameter and value wherever a parameter names a file that the run has to bring along."""
+        return tuple(
+            (step.operation, parameter, str(step.parameters[parameter]))
+            for variant in self.variants
+            for step in variant.steps
+            for parameter in OPERATIONS.get(step.operation).files
+            if parameter in step.parameters
+        )
+
+    def bound(self) -> Recipe:
+        """The same, checked against the operations that there are now. Raises RecipeError."""
+        return Recipe.model_validate(self.model_dump())
+
+    def _every_output(self) -> tuple[Output, ...]:
+        own = [output for variant in self.variants for output in variant.outputs or ()]
+        return (self.output, *(self.outputs or ()), *own)
 
     def outputs_of(self, variant: str) -> tuple[Output, ...]:
         """How the variant of this name is written: once for each."""
@@ -173,6 +210,7 @@ class Recipe(_Value):
         return json.dumps(
             {
                 **({"colors": self.colors} if self.colors is not None else {}),
+                **({"frames": self.frames} if self.frames is not None else {}),
                 "measures": [{m.measure: m.parameters} for m in self.measures],
                 **written,
                 "variants": {v.name: _canonical(v) for v in self.variants},

@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 
 from batchimg_worker.errors import RecipeError
 from batchimg_worker.operations import MEASURES, OPERATIONS, Scalar, nearest
-from batchimg_worker.recipe_model import MAX_NAME, PROFILES, Measurement, Output, Recipe, Step, Variant
+from batchimg_worker.recipe_model import FRAMES, MAX_NAME, PROFILES, Measurement, Output, Recipe, Step, Variant
 from batchimg_worker.recipe_output import output
 
 MAX_TEXT = 1_000_000
@@ -55,7 +55,7 @@ def _load(text: str) -> object:
 
 
 def _recipe(document: Mapping[str, object], source: str) -> Recipe:
-    _known(document, ("variants", "output", "outputs", "measures", "colors"), "key")
+    _known(document, ("variants", "output", "outputs", "measures", "colors", "frames"), "key")
     variants = _mapping(document.get("variants") or {}, "variants")
     measures = _sequence(document.get("measures") or [], "measures")
     return Recipe(
@@ -65,6 +65,7 @@ def _recipe(document: Mapping[str, object], source: str) -> Recipe:
         outputs=_outputs(document.get("outputs")),
         measures=tuple(_at("measures", partial(_measurement, entry)) for entry in measures),
         colors=_colors(document.get("colors")),
+        frames=_frames(document.get("frames")),
     )
 
 
@@ -105,6 +106,12 @@ def _colors(value: object) -> str | None:
     if value is None or value in PROFILES:
         return None if value in (None, PROFILES[0]) else str(value)
     raise RecipeError(f"colors cannot be {value!r}", nearest(value, PROFILES))
+
+
+def _frames(value: object) -> Literal["all"] | None:
+    if value is None or value in FRAMES:
+        return "all" if value == "all" else None
+    raise RecipeError(f"frames cannot be {value!r}", nearest(value, FRAMES))
 
 
 def _step(entry: object) -> Step:

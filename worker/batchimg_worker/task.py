@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 
+from batchimg_worker.attachments import operations_of, recipe_of
 from batchimg_worker.contract import (
     HEARTBEAT_METADATA,
     OUTPUTS,
@@ -56,6 +57,7 @@ def run_task(node: Node, run: str, chunk: int, stop: threading.Event, turn: Turn
         log.info("chunk %d of run %s is done already", chunk, run)
         return True
     spec = parse(RunSpec, runs.read(run_path(run)), run_path(run))
+    spec = spec.model_copy(update={"recipe": recipe_of(spec, runs)})
     header, entries = _manifest(runs, run, chunk)
     turn.hand.limit(spec.limits.image_seconds, most_bytes(spec.limits))
     with closing(Journal.open(turn.journal, runs, (run, chunk), node)) as journal:
@@ -66,7 +68,7 @@ def run_task(node: Node, run: str, chunk: int, stop: threading.Event, turn: Turn
             turn.hand.before = lambda path: runs.write(hand_path(run, chunk), path.encode())
         pipeline = Pipeline(spec, _inputs(spec, store), store.container(OUTPUTS), stop, turn.hand)
         with heart:
-            _work(pipeline, entries, runs, _Chunk(journal, heart, turn))
+            _work(pipeline, entries, runs, _Chunk(journal, heart, turn, operations_of(spec)))
             if not _is_over(heart, journal, turn, stop):
                 return False
             _write_result(runs, journal, heart)
@@ -82,10 +84,11 @@ class _Chunk:
     journal: Journal
     heart: Heart
     turn: Turn
+    operations: tuple[str, ...] | None
 
     def keep(self, record: ImageResult) -> None:
         """Write a record down, and count it."""
-        self.journal.add(record)
+        self.journal.add(record.model_copy(update={"operations": self.operations}))
         _count(self.heart, record)
 
 
@@ -179,6 +182,7 @@ def _count(heart: Heart, record: ImageResult) -> None:
     progress.bytes_out += sum(output.size for output in record.outputs)
     if record.status == "done":
         progress.done += 1
+        progress.truncated += record.kept_truncated
     else:
         progress.fail(record.error_type or "Unknown")
 

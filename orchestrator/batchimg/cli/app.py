@@ -1,10 +1,14 @@
 """The command: its parts, and the one place where an error becomes a message and an exit code."""
 
+import io
 import os
 import signal
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -57,7 +61,55 @@ def options(
 def main() -> None:
     """Run the command line and exit."""
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(_run())
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by the caller: `batchimg runs >&-`
+            setattr(sys, stream, Path(os.devnull).open("w"))  # noqa: SIM115 - until the end
+    sys.stdout = Answers.instead_of(sys.stdout)
+    code = _run()
+    try:
+        sys.stdout.flush()  # what is still buffered may meet a full disk or a reader that is gone
+    except Exception as error:  # noqa: BLE001 - as in _run
+        code = _lost(error)
+    sys.exit(code)
+
+
+class Answers(io.TextIOWrapper):
+    """Standard output, whose errors are told apart from those of other files."""
+
+    @classmethod
+    def instead_of(cls, stream: TextIO) -> "Answers":
+        """Take over what a stream writes to."""
+        encoding, errors, lines = stream.encoding, stream.errors, stream.isatty()
+        binary = stream.detach() if isinstance(stream, io.TextIOWrapper) else stream.buffer
+        return cls(binary, encoding=encoding, errors=errors, line_buffering=lines)
+
+    def write(self, text: str) -> int:
+        """Raises AnswerLost where the system refuses."""
+        with _told():
+            return super().write(text)
+
+    def flush(self) -> None:
+        """Raises AnswerLost where the system refuses."""
+        with _told():
+            super().flush()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    from batchimg.errors import AnswerLost
+
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise AnswerLost(f"the answer cannot be written: {error.strerror}", "See to where it goes.") from error
+
+
+def _lost(error: Exception) -> int:
+    """The answer did not get out. Where nobody wants to read more of it, that is no failure."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's own last flush shall not fail
+    return OK if isinstance(error, BrokenPipeError) else _explain(error)
 
 
 def _interrupt(_signal: int, _frame: object) -> None:
@@ -77,12 +129,11 @@ def _run() -> int:
         return _usage(error)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
-    except Exception as error:
+    except BrokenPipeError as error:
+        return _lost(error)
+    except Exception as error:  # noqa: BLE001 - the one place where an error becomes a message
         if os.environ.get("BATCHIMG_DEBUG"):
-            raise
+            traceback.print_exc()
         return _explain(error)
     if code == INTERRUPTED:
         _say("Interrupted. Nothing is lost: the same command goes on where it was.")

@@ -1,7 +1,8 @@
 """What several commands have in common."""
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
     from batchimg.connect import Services
     from batchimg.console import Screen
+    from batchimg.recipes import Instructions
     from batchimg.settings import Settings
     from batchimg_worker.contract import RunSpec
 
@@ -25,6 +27,16 @@ RecipeOption = Annotated[
 OpOption = Annotated[
     list[str] | None,
     typer.Option("--op", help="One more variant, `rotate=30` or `resize=50% | grayscale`; repeatable."),
+]
+
+
+OperationsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--operations", help="A Python file with operations of your own; repeatable."),
+]
+TruncatedOption = Annotated[
+    bool | None,
+    typer.Option("--allow-truncated", help="Keep what there is of an image whose end is missing.", show_default=False),
 ]
 
 
@@ -60,9 +72,8 @@ def run_of(context: typer.Context, drawn_on: "Screen", run: str | None) -> "Iter
         yield connected, find_run(connected, run)
 
 
-def recipe_of(recipe: str | None, ops: list[str] | None) -> Any:
-    """The recipe that the options name: a built-in one or a file, variants of `--op`, or both."""
-    from batchimg_worker.recipe import DEFAULT_RECIPE, load_recipe, recipe_from_ops
+def instructions_of(recipe: str | None, ops: list[str] | None, operations: list[Path] | None) -> "Instructions":
+    """The recipe that the options name, and the files that go along with it."""
+    from batchimg.recipes import read_instructions
 
-    base = load_recipe(recipe or DEFAULT_RECIPE) if recipe or not ops else None
-    return recipe_from_ops(ops, base) if ops else base
+    return read_instructions(recipe, ops or (), operations or ())

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from batchimg.cli.common import JsonOption, OpOption, RecipeOption, recipe_of, screen, settings_of
+from batchimg.cli.common import (
+    JsonOption,
+    OperationsOption,
+    OpOption,
+    RecipeOption,
+    TruncatedOption,
+    instructions_of,
+    screen,
+    settings_of,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -14,11 +23,13 @@ def add_to(app: typer.Typer) -> None:
     app.command()(ops)
 
 
-def preview(
+def preview(  # noqa: PLR0913 - a command's options
     context: typer.Context,
     image: Annotated[Path, typer.Argument(help="An image file.")],
     recipe: RecipeOption = None,
     op: OpOption = None,
+    operations: OperationsOption = None,
+    allow_truncated: TruncatedOption = None,
     to: Annotated[
         Path | None, typer.Option("--to", help="The folder for the pictures; default: preview-IMAGE.")
     ] = None,
@@ -27,12 +38,17 @@ def preview(
     from batchimg.preview import preview as run
 
     drawn_on = screen()
-    drawn_on.previewed(run(image, recipe_of(recipe, op), settings_of(context), to))
+    settings = settings_of(context, allow_truncated=allow_truncated)
+    drawn_on.previewed(run(image, instructions_of(recipe, op, operations).recipe, settings, to))
 
 
 def ops(
     operation: Annotated[str | None, typer.Argument(metavar="[OPERATION]", help="Show this one alone.")] = None,
+    operations: OperationsOption = None,
     json: JsonOption = False,
 ) -> None:
     """List the operations with their parameters and defaults."""
+    from batchimg.recipes import load_all
+
+    load_all(operations or ())
     screen().operations(operation, json)

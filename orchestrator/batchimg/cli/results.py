@@ -19,14 +19,16 @@ def download(
     to: Annotated[Path, typer.Option("--to", help="The folder that the pictures go to.")],
     run: RunArgument = None,
     variant: Annotated[str | None, typer.Option("--variant", help="This variant alone.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also into a folder that has another run's files.")] = False,
 ) -> None:
     """Fetch a run's pictures and its records, verified; what is there already is not fetched again."""
+    from batchimg.download import Folder
     from batchimg.download import download as fetch
     from batchimg.watch import status as look
 
     drawn_on = screen()
     with run_of(context, drawn_on, run) as (connected, spec), drawn_on.progress():
-        done = fetch(connected, spec, to, variant, drawn_on.observe)
+        done = fetch(connected, spec, Folder(to, force), variant, drawn_on.observe)
         now = look(connected, spec)
     drawn_on.downloaded(done)
     if now.done + now.failed < now.images:

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchimg.cli.common import JsonOption, OpOption, RecipeOption, recipe_of, screen, settings_of
+from batchimg.cli.common import (
+    JsonOption,
+    OperationsOption,
+    OpOption,
+    RecipeOption,
+    TruncatedOption,
+    instructions_of,
+    screen,
+    settings_of,
+)
 from batchimg.cli.watching import NotifyOption, needs_watching, wait_for
 
 if TYPE_CHECKING:
@@ -28,6 +37,8 @@ def submit(  # noqa: PLR0913 - a command's options
     ],
     recipe: RecipeOption = None,
     op: OpOption = None,
+    operations: OperationsOption = None,
+    allow_truncated: TruncatedOption = None,
     chunk_images: Annotated[
         int | None, typer.Option(min=1, help="Images a task; default: by size, 2 to 10 minutes a task.")
     ] = None,
@@ -45,6 +56,7 @@ def submit(  # noqa: PLR0913 - a command's options
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would happen, and do nothing.")] = False,
     json: JsonOption = False,
+    others: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
 ) -> None:
     """Upload a dataset and start a run: one task a chunk of images."""
     from batchimg.connect import connect
@@ -52,8 +64,10 @@ def submit(  # noqa: PLR0913 - a command's options
 
     needs_watching(notify, wait, "--wait")
     drawn_on = screen()
-    settings = settings_of(context, chunk_images=chunk_images, max_hours=max_hours)
-    order = replace(Order.of(settings, dataset, recipe_of(recipe, op), name), everything=everything)
+    _refuse_several(others)
+    settings = settings_of(context, chunk_images=chunk_images, max_hours=max_hours, allow_truncated=allow_truncated)
+    instructions = instructions_of(recipe, op, operations)
+    order = replace(Order.of(settings, dataset, instructions, name), everything=everything)
     if plan and not order.is_url:
         drawn_on.plan(_known_left_out(order, settings, drawn_on), json)
         return
@@ -67,6 +81,17 @@ def submit(  # noqa: PLR0913 - a command's options
         drawn_on.submitted(submitted, quiet=json and wait, json=json)
         if wait:
             wait_for(connected, submitted.spec, drawn_on, json=json, notify=notify)
+
+
+def _refuse_several(others: list[str] | None) -> None:
+    """What a glob without quotes becomes: the shell puts all the files behind the option."""
+    from batchimg.errors import InputError
+
+    if others:
+        raise InputError(
+            f"--dataset takes one value, and {others[0]!r} came after it ({len(others):,} more in all)",
+            "Put a glob in quotes, so that the shell leaves it alone: --dataset 'images/*.jpg'.",
+        )
 
 
 def _known_left_out(order: "Order", settings: "Settings", drawn_on: "Screen") -> "Plan":

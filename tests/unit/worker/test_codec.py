@@ -28,6 +28,7 @@ from batchimg_worker.codec import (
     written_format,
 )
 from batchimg_worker.errors import DecodeError, EncodeError, ImageTooLarge
+from batchimg_worker.naming import Which, rivals
 
 SAMPLES = Path(__file__).parents[3] / "samples" / "images"
 ORIENTATION = 0x0112
@@ -536,7 +537,9 @@ def test_the_beginning_of_a_file_is_enough_for_its_header(kind):
         ("b.gif", "gif", "same", "b.gif.png"),
         ("b.jpg", "png", "same", "b.jpg.png"),
         ("b.jpg", "png", "jpeg", "b.jpg"),
-        ("b.png.jpg", "jpeg", "same", "b.png.jpg.jpg"),
+        ("b.png.jpg", "jpeg", "same", "b.png.jpg"),
+        ("x.jpg.png", "png", "same", "x.jpg.png"),
+        ("x.jpg.png", "jpeg", "same", "x.jpg.png.jpg"),
         ("photo", "jpeg", "same", "photo.image.jpg"),
         ("a.b/photo.v2", "webp", "same", "a.b/photo.v2.image.webp"),
     ],
@@ -545,12 +548,22 @@ def test_a_result_keeps_its_name_where_the_suffix_is_right_and_gets_one_more_whe
     assert output_name(path, source, wanted) == expected
 
 
+def test_an_original_beside_its_rival_gets_one_more_suffix():
+    assert rivals("b.png.jpg") == ("b.png",)
+    assert rivals("b.jpg") == ()
+    assert output_name("b.png.jpg", "jpeg", "same", Which(apart=True)) == "b.png.jpg.jpg"
+
+
 def test_no_two_originals_share_a_result():
-    parts = ["", ".jpg", ".jpeg", ".JPG", ".png", ".gif", ".image", ".txt"]
-    paths = [f"photo{a}{b}{c}" for a, b, c in itertools.product(parts, parts, parts)]
+    parts = ["", ".jpg", ".jpeg", ".JPG", ".png", ".gif", ".image", ".txt", ".gif-0002", "-0002"]
+    paths = {f"photo{a}{b}{c}" for a, b, c in itertools.product(parts, parts, parts)}
     for wanted in ("jpeg", "png", "tiff"):
-        names = {path: output_name(path, "jpeg", wanted) for path in paths}
-        assert len(set(names.values())) == len(set(paths))
+        names = [
+            output_name(path, "jpeg", wanted, Which(any(rival in paths for rival in rivals(path)), frame))
+            for path in paths
+            for frame in ((None,) if len(path) % 2 else (1, 2))  # some are stills, some animations
+        ]
+        assert len(set(names)) == len(names)
 
 
 def test_same_means_the_original_s_format_or_png():

@@ -15,7 +15,9 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
+from skimage import color
 
+from batchimg.dataset import is_image_name
 from batchimg_worker import codec, mending
 from batchimg_worker.apply import process
 from batchimg_worker.codec import DecodeLimits, Picture, decode, encode, inspect, output_name
@@ -78,6 +80,75 @@ def test_four_inks_become_rgb(space):
     assert largest_difference(picture.array, ramp()) <= 8
     assert picture.notes == ("CMYK converted to RGB",)
     assert encode(picture, "jpeg").notes == ()
+
+
+def ink_profile(strength=1.0):
+    """A small profile of four inks: a table of two steps each, to Lab. ``strength`` is the light that paper gives."""
+    table = b""
+    for inks in np.ndindex(2, 2, 2, 2):
+        light = (1 - np.array(inks[:3])) * (1 - inks[3]) * strength
+        lightness, a, b = color.rgb2lab(light.reshape(1, 1, 3)).ravel()
+        table += bytes((round(lightness * 2.55), int(np.clip(a, -128, 127)) + 128, int(np.clip(b, -128, 127)) + 128))
+    matrix = struct.pack(">9i", *(65536 * (k % 4 == 0) for k in range(9)))
+    lut = b"mft1\0\0\0\0\4\3\2\0" + matrix + bytes(range(256)) * 4 + table + bytes(range(256)) * 3
+    white = struct.pack(">3i", 63190, 65536, 54061)
+    tags = {
+        b"desc": b"desc\0\0\0\0\0\0\0\5inks\0" + bytes(78),
+        b"cprt": b"text\0\0\0\0CC0\0",
+        b"wtpt": b"XYZ \0\0\0\0" + white,
+        b"A2B0": lut,
+    }
+    place, index, body = 132 + 12 * len(tags), struct.pack(">I", len(tags)), b""
+    for name, tag in tags.items():
+        index += name + struct.pack(">II", place + len(body), len(tag))
+        body += tag + bytes(-len(tag) % 4)
+    head = struct.pack(">I4sI4s4s4s6H4s", place + len(body), b"lcms", 0x02400000, b"prtr", b"CMYK", b"Lab ",
+                       2026, 1, 1, 0, 0, 0, b"acsp")  # fmt: skip
+    return (head.ljust(68, b"\0") + white).ljust(128, b"\0") + index + body
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+@pytest.mark.parametrize(("strength", "light"), [(1.0, 255), (0.5, 128)])
+def test_four_inks_become_srgb_by_the_file_s_own_profile(kind, strength, light):
+    inks = np.zeros((16, 24, 4), np.uint8)
+    inks[:, :12, 0] = 255  # cyan
+    inks[:, 12:, 3] = 255  # black
+    data = saved(Image.frombytes("CMYK", (24, 16), inks.tobytes()), kind, icc_profile=ink_profile(strength))
+    picture = decode(data)
+    assert picture.notes == ("CMYK converted to sRGB by its profile",)
+    assert picture.icc_profile is None
+    assert np.abs(picture.array[8, 2, 1:].astype(int) - light).max() <= 3
+    assert picture.array[8, 2, 0] < 80
+    assert picture.array[8, -2].max() <= 3
+
+
+def test_four_inks_with_a_broken_profile_become_rgb_without_it():
+    data = saved(Image.new("CMYK", (8, 8)), "JPEG", icc_profile=b"\0" * 16 + b"CMYK" + b"\0" * 200)
+    picture = decode(data)
+    assert picture.notes == ("CMYK converted to RGB",)
+    assert picture.array.min() == 255
+
+
+@pytest.mark.parametrize("name", ["a.pbm", "a.pgm", "a.ppm", "a.pnm"])
+def test_netpbm_files_are_read_and_written_as_png(name):
+    image = {"a.pbm": ramp()[..., 0] > 100, "a.pgm": ramp()[..., 0]}.get(name, ramp())
+    picture = decode(saved(image, "PPM"))
+    np.testing.assert_array_equal(picture.array, image * np.uint8(255) if image.dtype == bool else image)
+    assert output_name(name, picture.format, "same") == f"{name}.png"
+    assert is_image_name(name)
+
+
+def test_sixteen_bits_of_a_pgm_are_kept():
+    image = ramp()[..., 0].astype(np.uint16) * 200
+    data = b"P5 48 32 65535\n" + image.astype(">u2").tobytes()
+    np.testing.assert_array_equal(decode(data).array, image)
+
+
+def test_bmp_can_be_chosen():
+    made = parse_recipe("variants: {a: []}\noutput: {format: bmp}", "x")
+    (output,) = process(jpeg(), made).outputs
+    assert output.encoded.format == "bmp"
+    np.testing.assert_array_equal(decode(output.encoded.data).array, decode(jpeg()).array)
 
 
 def segments(data):
@@ -199,11 +270,81 @@ def test_the_truncated_sample_is_kept_upright_and_goes_through_a_recipe():
     assert len(list(processed.outputs)) == 1
 
 
-@pytest.mark.parametrize("kind", ["TIFF", "WEBP", "GIF"])
-def test_other_truncated_files_are_refused_even_then(kind):
-    whole = saved(noise(), kind)
-    with pytest.raises(DecodeError):
-        decode(whole[: len(whole) // 2], limits=ALLOWED)
+def first_wrong_row(array, expected):
+    assert array.shape == expected.shape
+    same = (array == expected).reshape(len(expected), -1).all(axis=1)
+    return int(same.argmin()) if not same.all() else len(expected)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize(
+    ("kind", "options", "missing"),
+    [
+        ("WEBP", {}, "made up from what is above it"),
+        ("WEBP", {"lossless": True}, "made up from what is above it"),
+        ("GIF", {"interlace": 0}, "a colour of its palette"),
+    ],
+    ids=["webp", "lossless webp", "gif"],
+)
+def test_a_truncated_webp_or_gif_is_kept_where_that_is_allowed(kind, options, missing, part):
+    whole = saved(noise((256, 256, 3)), kind, **options)
+    cut = whole[: int(len(whole) * part)]
+    with pytest.raises(DecodeError, match="truncated"):
+        decode(cut)
+    picture = decode(cut, limits=ALLOWED)
+    assert picture.notes[0] == f"truncated: what is missing is {missing}"
+    expected = decode(whole).array
+    assert first_wrong_row(picture.array, expected) >= (part - 0.25) * len(expected)
+
+
+def tiff(image, **options):
+    target = io.BytesIO()
+    tifffile.imwrite(target, image, photometric="rgb", **options)
+    return target.getvalue()
+
+
+TIFFS = {
+    "plain": {},
+    "plain strips": {"rowsperstrip": 7},
+    "one packed strip": {"compression": "zlib", "rowsperstrip": 64},
+    "packed strips": {"compression": "zlib", "rowsperstrip": 9, "predictor": True},
+    "other byte order": {"compression": "zlib", "rowsperstrip": 9, "byteorder": ">"},
+    "BigTIFF": {"compression": "zlib", "rowsperstrip": 9, "bigtiff": True},
+    "LZW": {"compression": "lzw", "rowsperstrip": 9},
+    "tiles": {"compression": "zlib", "tile": (16, 16)},
+}
+
+
+@pytest.mark.parametrize("part", [0.4, 0.6, 0.97])
+@pytest.mark.parametrize("name", TIFFS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_truncated_tiff_is_kept_where_that_is_allowed(name, part, dtype):
+    image = noise().astype(dtype) * (257 if dtype is np.uint16 else 1)
+    whole = tiff(image, **TIFFS[name])
+    cut = whole[: int(len(whole) * part)]
+    with pytest.raises(DecodeError, match="truncated"):
+        decode(cut)
+    picture = decode(cut, limits=ALLOWED)
+    assert picture.notes == ("truncated: what is missing is black",)
+    assert first_wrong_row(picture.array, image) >= (part - 0.3) * 64
+    assert not picture.array[-1, -1].any()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (saved(noise(), "TIFF", compression="tiff_lzw")[:5000], "its directory, which is at its end, is missing"),
+        (tiff(noise(), compression="lzw", rowsperstrip=64)[:9000], "too few for its strips"),
+        (saved(noise(), "AVIF")[:2000], "the header is not complete"),
+        (saved(noise(), "WEBP")[:18], "truncated"),
+        (b"RIFF\xff\xff\xff\xffWEBPVP8 \xff\xff\xff\xff" + saved(noise(), "WEBP")[20:600], "truncated"),
+    ],
+    ids=["directory", "no whole strip", "avif", "header", "a length of 4 GB"],
+)
+def test_what_cannot_be_completed_is_refused_even_then(data, message):
+    with pytest.raises(DecodeError, match="truncated") as caught:
+        decode(data, limits=ALLOWED)
+    assert message in caught.value.message
 
 
 @pytest.mark.parametrize("data", [b"", jpeg()[:30], saved(ramp(), "PNG")[:20], b"hello"], ids=len)

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 import jsonschema
@@ -13,9 +12,6 @@ from annotated_types import Ge
 
 from batchimg_worker.errors import RecipeError
 from batchimg_worker.operations import MEASURES, OPERATIONS, Kernel, Registry
-from batchimg_worker.operations.catalogue import markdown
-
-ROOT = Path(__file__).parents[3]
 
 
 def brighten(image, *, by: Annotated[int, Ge(0)], where: Literal["all", "top"] = "all"):
@@ -77,11 +73,6 @@ def test_the_schema_takes_the_texts_that_a_recipe_takes():
     jsonschema.validate({"scale": 0.5}, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"scale": "half"}, schema)
-
-
-def test_docs_operations_md_is_what_the_code_says():
-    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    assert page == markdown(), "write batchimg_worker.operations.catalogue.markdown() to docs/operations.md"
 
 
 def test_bind_fills_in_defaults_and_a_bare_value_sets_the_primary_parameter(registry):

@@ -1,7 +1,6 @@
 """The operations that are scikit-image's own: equal to it on every shape and type, in strips too; alpha stays."""
 
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -472,7 +471,6 @@ def test_the_built_in_font_has_every_letter_that_is_allowed():
 # Wavelets
 
 
-@pytest.mark.skipif(find_spec("pywt") is None, reason="PyWavelets is not installed")
 def test_wavelet_equals_scikit_image():
     image = random_image((64, 48, 3))
     colours, kind, _ = split(image)

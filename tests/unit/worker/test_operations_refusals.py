@@ -21,7 +21,7 @@ REFUSED = [
     ("pad", {"left": 1, "mode": "mirror"}, "mode cannot be 'mirror'", "constant"),
     ("pad", {"left": 1, "mode": "edge", "cval": 1.0}, "cval is the fill of mode constant", "pad takes"),
     ("pad", {"left": 1, "cval": 2}, "cval cannot be 2", "cval"),
-    ("watermark", {}, "'text' is missing", "watermark takes text"),
+    ("watermark", {}, "give text, or image, and only one of these", "watermark takes [text]"),
     ("watermark", "  ", "1 to 200 characters", "text"),
     ("watermark", "x" * 201, "1 to 200 characters", "text"),
     ("watermark", "日本", "the built-in font has no '日'", "text"),

@@ -5,7 +5,13 @@ Importing this package imports neither numpy nor scikit-image.
 
 from batchimg_worker.operations import color, filters, framing, geometry, measures, noise, plugins, structure, tones
 from batchimg_worker.operations.acceleration import accelerate
-from batchimg_worker.operations.plugins import LoadedOperations, load_entry_points, load_operations_file
+from batchimg_worker.operations.attached import attach, attached
+from batchimg_worker.operations.plugins import (
+    LoadedOperations,
+    load_entry_points,
+    load_operations,
+    load_operations_file,
+)
 from batchimg_worker.operations.registry import (
     MEASURES,
     OPERATIONS,
@@ -30,11 +36,14 @@ __all__ = [
     "Registry",
     "Scalar",
     "Shape",
+    "attach",
+    "attached",
     "color",
     "filters",
     "framing",
     "geometry",
     "load_entry_points",
+    "load_operations",
     "load_operations_file",
     "measure",
     "measures",

@@ -7,11 +7,6 @@ from importlib import resources
 
 from batchimg_worker.operations import MEASURES, OPERATIONS, Operation, Registry, Scalar, docstrings, plugins
 
-POINTER = """# Operations and measures
-
-They are all in [the catalogue](operations-catalogue.md), each with its parameters and a picture before and after.
-"""
-
 HEAD = """# Operations and measures
 
 This page is made from the code with `make docs`; `batchimg ops` prints the same. The pictures are made by
@@ -38,11 +33,12 @@ outputs:
   - {format: jpeg, quality: 85, subsampling: 4:4:4}
   - {format: webp}
 colors: srgb
+frames: all
 ```
 
 | Key | Default | Values | |
 |---|---|---|---|
-| `format` | `same` | same, jpeg, png, tiff, webp or avif | The original's, or PNG where that cannot be written. |
+| `format` | `same` | same, jpeg, png, tiff, webp, avif or bmp | The original's, or PNG where that cannot be written. |
 | `quality` | `90` | 1 to 100 | For JPEG, WebP and AVIF. |
 | `subsampling` | `4:2:0` | 4:4:4, 4:2:2 or 4:2:0 | Of the colours, for JPEG and AVIF. |
 | `bits` | `keep` | keep, 8 or 16 | Converts; 16 is for PNG and TIFF. |
@@ -50,12 +46,21 @@ colors: srgb
 
 `colors: srgb`, beside `outputs`, converts images with a colour profile to sRGB when they are read.
 
+`frames: all` does every frame of an animated GIF, WebP, PNG or AVIF and every page of a TIFF; without it the first
+alone is done, and the notes of the result say so. One result holds them all where its format can: an animation becomes
+an animated WebP or PNG, with its durations and loops (a GIF with `format: same` is a PNG, as always), and a TIFF gets
+a page for each. Otherwise each becomes a file: `scan.tif-0003.jpg`, or what a template with `{frame}` says;
+`{stem}-{frame}{ext}` gives `scan-0003.png`, and single files wherever it is used. Measures are those of the first
+frame. An image may have 10,000 frames; one is held in memory at a time, beside what is written so far.
+
 A template such as `{stem}-{variant}{ext}` names results; without one they keep the original's name, with the right
 suffix added where it has another. The folder is always the original's. Two results of one name are refused before
 anything runs.
 """
 
 OWN = """## Operations of your own
+
+[A page of its own](own-operations.md) tells all of it.
 """
 
 EXAMPLES = {
@@ -83,11 +88,6 @@ EXAMPLES = {
     "equalize": "equalize=clahe",
 }
 """One use of every operation, as after `--op`: the one in its picture."""
-
-
-def markdown() -> str:
-    """docs/operations.md: an old address that leads to the catalogue."""
-    return POINTER
 
 
 def catalogue() -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Le
 
+from batchimg_worker.operations.attached import attached
 from batchimg_worker.operations.geometry import BorderMode, Offset, Order, Pixels
 from batchimg_worker.operations.registry import OPERATIONS, Scalar, Shape, operation
 from batchimg_worker.operations.values import Fraction, pixels_of
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 TEXT_VALUE_BYTES = 24
 LARGEST_TEXT = 200
+LARGEST_TEXT_SIZE = 0.5
+TEXT_SIZE, LOGO_SIZE = 0.05, 0.2
+LOGO_PIXEL_BYTES = 64
 SIGNS = "©«»°±·´"
 GREY_BITS = {8: 1, 16: 2, 32: 4}
 SIDES = ("top", "bottom", "left", "right")
@@ -167,7 +171,15 @@ def pad(  # noqa: PLR0913 - numpy's parameters and the ways to give a size
     return frames.pad(image, rows, columns, mode, cval)
 
 
-def _check_watermark(*, text: str, position: str, size: float, opacity: float, color: str) -> None:  # noqa: ARG001
+def _check_watermark(
+    *, text: str | None = None, image: str | None = None, size: float | None = None, **_: Scalar
+) -> None:
+    if (text is None) == (image is None):
+        raise ValueError("give text, or image, and only one of these")
+    if text is None:
+        return
+    if size is not None and size > LARGEST_TEXT_SIZE:
+        raise ValueError(f"size cannot be {size:g}: that of a text is at most {LARGEST_TEXT_SIZE:g}")
     if not text.strip() or len(text) > LARGEST_TEXT:
         raise ValueError(f"text must have 1 to {LARGEST_TEXT} characters")
     strange = next((letter for letter in text if not (" " <= letter <= "~" or letter in SIGNS)), None)
@@ -175,35 +187,57 @@ def _check_watermark(*, text: str, position: str, size: float, opacity: float, c
         raise ValueError(f"the built-in font has no {strange!r}; it has a to z, digits, punctuation and {SIGNS}")
 
 
-def _text_bytes(shape: Shape, value_bytes: int, **_: Scalar) -> int:  # noqa: ARG001
-    """A text may be as wide as the image, and half as high."""
-    return shape[0] * shape[1] * shape[2] * TEXT_VALUE_BYTES // 2
+def _check_logo(content: bytes) -> None:
+    from batchimg_worker.operations.reference import marks
+
+    marks.logo(content)
 
 
-@operation(primary="text", check=_check_watermark, temporary=_text_bytes)
-def watermark(  # noqa: PLR0913 - what there is to say about a text
-    image: Image,
+def _mark_bytes(shape: Shape, value_bytes: int, *, image: str | None = None, **_: Scalar) -> int:  # noqa: ARG001
+    """A text may be as wide as the image, and half as high; a logo as large as the image, and is decoded first."""
+    covered = shape[0] * shape[1] * shape[2] * TEXT_VALUE_BYTES
+    return covered // 2 if image is None else 2 * covered + _logo_bytes(image)
+
+
+def _logo_bytes(name: str) -> int:
+    from batchimg_worker.header import inspect
+
+    try:
+        header = inspect(attached(name))
+    except ValueError:  # it was not brought along, which is for the operation to say
+        return 0
+    return header.width * header.height * LOGO_PIXEL_BYTES
+
+
+@operation(primary="text", check=_check_watermark, temporary=_mark_bytes, files={"image": _check_logo})
+def watermark(  # noqa: PLR0913 - what there is to say about a mark
+    picture: Image,
     *,
-    text: str,
+    text: str | None = None,
+    image: str | None = None,
     position: Position = "bottom-right",
-    size: Annotated[Fraction, Le(0.5)] = 0.05,
+    size: Annotated[Fraction, Le(1)] | None = None,
     opacity: Annotated[Fraction, Le(1)] = 0.5,
     color: Literal["white", "black"] = "white",
 ) -> Image:
-    """Write a text over the image.
+    """Write a text over the image, or lay another image over it, a logo say: `{image: logo.png}`.
 
-    Drawn in the font that Pillow carries, so it needs no font of the machine; a text that is too wide is made
-    smaller, and an image where it would be under 6 pixels is an error. scikit-image has no such operation. Where
-    there is alpha the text is opaque as far as its own opacity. A 1-bit image becomes 8-bit grey.
+    A text is drawn in the font that Pillow carries, so it needs no font of the machine; one that is too wide is made
+    smaller, and an image where it would be under 6 pixels is an error. A logo may be of any kind that can be read; its
+    alpha counts, and it is resized with anti-aliasing. A submit takes the file along: it lies beside the recipe, or in
+    the folder where the command is typed. scikit-image has no such operation. Where there is alpha the mark is opaque
+    as far as its own opacity. A 1-bit image becomes 8-bit grey.
 
     Parameters
     ----------
     text : letters without accents
         One line: what ASCII has, and ©.
+    image : path of a file
+        What is laid over, instead of a text; up to 4 megapixels.
     position : top-left, top, top-right, left, center, right, bottom-left, bottom or bottom-right
         Where.
     size : 5% or 0.05
-        Height of the font, a part of the image's shorter side.
+        Height of the font (5%, at most 50%), or longer side of the logo (20%), a part of the image's shorter side.
     opacity : 50% or 0.5
         100% hides what is below.
     color : white or black
@@ -212,7 +246,9 @@ def watermark(  # noqa: PLR0913 - what there is to say about a text
     from batchimg_worker.operations.reference import marks
 
     place = PLACES.get(position, position)
-    return marks.watermark(image, text, place, (size, opacity, 1.0 if color == "white" else 0.0))
+    if image is not None:
+        return marks.stamp(picture, attached(image), place, (size or LOGO_SIZE, opacity))
+    return marks.watermark(picture, text or "", place, (size or TEXT_SIZE, opacity, 1.0 if color == "white" else 0.0))
 
 
 def _convert_shorthand(value: Scalar) -> dict[str, Scalar]:

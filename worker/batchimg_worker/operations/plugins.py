@@ -18,7 +18,8 @@ operations with the decorators `operation` and `measure`. A file of operations d
         return (image * (1 - by)).astype(image.dtype)
 
 An operation takes an image as `batchimg_worker.operations.arrays` describes it, must not change it, and must return
-the same for the same input.
+the same for the same input. `--operations my_ops.py` loads the file for a submit, a preview or `batchimg ops`; a submit
+brings it along to the nodes, so it may import what is installed there and no other file of yours.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import hashlib
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -37,15 +38,16 @@ from batchimg_worker.operations.registry import MEASURES, OPERATIONS, Operation
 
 GROUP = "batchimg.operations"
 MODULE = "batchimg_operations_file_"
-HINT = "See docs/operations-catalogue.md, `Operations of your own`."
+HINT = "docs/own-operations.md shows how to write one."
 
 
 @dataclass(frozen=True)
 class LoadedOperations:
-    """What a file or a package registered; ``sha256`` is that of the file's content in hex, empty for a package."""
+    """What a file or a package registered; ``sha256`` is that of the file's content, both are empty for a package."""
 
     source: str
     sha256: str
+    content: bytes = field(repr=False)
     operations: tuple[str, ...]
     measures: tuple[str, ...]
 
@@ -67,10 +69,16 @@ def load_operations_file(path: str | Path) -> LoadedOperations:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise RecipeError(f"cannot read the operations file {file}: {reason}", "Give the path of a .py file.") from None
+    return load_operations(content, str(path))
+
+
+def load_operations(content: bytes, source: str) -> LoadedOperations:
+    """The same for a file whose content is at hand; ``source`` names it in errors."""
     digest = hashlib.sha256(content).hexdigest()
     if digest not in _files:
         try:
-            _files[digest] = _registered_by(str(file), digest, lambda: _run(file, content, digest))
+            names = _registered_by(source, lambda: _run(source, content, digest))
+            _files[digest] = LoadedOperations(source, digest, content, *names)
         except RecipeError:
             sys.modules.pop(MODULE + digest[:16], None)
             raise
@@ -85,11 +93,12 @@ def load_entry_points() -> tuple[LoadedOperations, ...]:
     for entry in entry_points(group=GROUP):
         source = f"{entry.name} ({entry.value})"
         if source not in _packages:
-            _packages[source] = _registered_by(source, "", entry.load)
+            _packages[source] = LoadedOperations(source, "", b"", *_registered_by(source, entry.load))
     return tuple(_packages.values())
 
 
-def _registered_by(source: str, digest: str, run: Callable[[], object]) -> LoadedOperations:
+def _registered_by(source: str, run: Callable[[], object]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the operations and of the measures that were added."""
     before = {registry: set(registry.names()) for registry in (OPERATIONS, MEASURES)}
     try:
         _guarded(source, run)
@@ -100,7 +109,7 @@ def _registered_by(source: str, digest: str, run: Callable[[], object]) -> Loade
             for name in set(registry.names()) - names_before:
                 registry.remove(name)
         raise
-    return LoadedOperations(source, digest, added[OPERATIONS], added[MEASURES])
+    return added[OPERATIONS], added[MEASURES]
 
 
 def _guarded(source: str, run: Callable[[], object]) -> None:
@@ -120,12 +129,12 @@ def _line(error: BaseException, source: str) -> str:
     return f", line {lines[-1]}" if lines else ""
 
 
-def _run(file: Path, content: bytes, digest: str) -> None:
+def _run(source: str, content: bytes, digest: str) -> None:
     """As a module of its own: annotations of operations are looked up in it later."""
     name = MODULE + digest[:16]
     module = ModuleType(name)
-    module.__file__ = str(file)
-    code = compile(content, str(file), "exec", dont_inherit=True)
+    module.__file__ = source
+    code = compile(content, source, "exec", dont_inherit=True)
     sys.modules[name] = module
     exec(code, module.__dict__)  # noqa: S102 - the user's own code, which is what was asked for
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get_type_hints
@@ -58,6 +58,8 @@ class Operation:
     values that only make sense together, with ValueError; ``shape`` tells the result's shape beforehand,
     ``value_bytes`` its bytes a value, and ``temporary`` the bytes held meanwhile beside input and output, where
     that can be more than `kernels.TEMPORARY_BYTES`. A measure may read the file's ``metadata`` and not its pixels.
+    ``files`` has the parameters that name a file which the run brings along (`attached` gives its content), each with
+    a function that refuses a content with ValueError.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Operation:
     value_bytes: Callable[..., int] | None = None
     drops_metadata: bool = False
     reads: Literal["pixels", "metadata"] = "pixels"
+    files: Mapping[str, Callable[[bytes], None]] = field(default_factory=dict, hash=False)
 
     @property
     def help(self) -> str:
@@ -169,6 +172,7 @@ class Registry:
         value_bytes: Callable[..., int] | None = None,
         drops_metadata: bool = False,
         reads: Literal["pixels", "metadata"] = "pixels",
+        files: Mapping[str, Callable[[bytes], None]] | None = None,
     ) -> Registration[Any]:
         """Decorate a function to make it an operation. ``primary`` is the parameter that a bare value sets.
 
@@ -186,6 +190,7 @@ class Registry:
             value_bytes=value_bytes,
             drops_metadata=drops_metadata,
             reads=reads,
+            files=files or {},
         )
         return Registration(self, pattern)
 
