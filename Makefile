@@ -4,7 +4,7 @@ VENV := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check fmt docs pictures lock bench bench-worker bench-status clients kernels
+.PHONY: help setup demo test lint check fmt docs pictures lock bench bench-worker bench-status bench-plot clients kernels
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,8 +31,11 @@ fmt: setup  ## format the code and mend what the linter can mend
 	@$(VENV)/ruff check --fix .
 	@$(VENV)/ruff format .
 
-bench: setup  ## speed and memory, as a table
-	@$(VENV)/python benchmarks/run.py
+bench: setup  ## all benchmarks, as tables; PHOTOS=DIR for your own photos
+	@$(VENV)/python benchmarks/run.py $(if $(PHOTOS),--photos $(PHOTOS))
+	@$(VENV)/python benchmarks/worker.py $(if $(PHOTOS),--photos $(PHOTOS))
+	@$(VENV)/python benchmarks/data_path.py
+	@$(VENV)/python benchmarks/emulator.py --quick
 
 bench-worker: setup  ## the worker beside scikit-image, Pillow, OpenCV and pyvips; PHOTOS=DIR for your own photos
 	@$(VENV)/python benchmarks/worker.py $(if $(PHOTOS),--photos $(PHOTOS))
@@ -42,6 +45,9 @@ clients: setup  ## other people's Batch clients against the emulator, as a table
 
 bench-status: setup  ## `batchimg status` of a run of 1,000,000 images
 	@$(VENV)/python benchmarks/status.py
+
+bench-plot: setup  ## draw the tables of docs/benchmarks.md
+	@$(VENV)/python benchmarks/plot.py
 
 kernels: setup  ## compile the worker's C kernels, after a change of them
 	@$(VENV)/python tools/native.py

@@ -48,6 +48,14 @@ def batchimg() -> Contender:
     return lambda data: [output.encoded.data for output in process(data, recipe, limits).outputs]
 
 
+def batchimg_by_rgb() -> Contender:
+    """The path of every other format: no planes."""
+    from batchimg_worker import planes
+
+    planes.read = lambda *_: None
+    return batchimg()
+
+
 def scikit_image() -> Contender:
     import imageio.v3 as iio
     import numpy as np
@@ -145,6 +153,7 @@ def pyvips() -> Contender:
 CONTENDERS: dict[str, Callable[[], Contender]] = {
     "floor": floor,
     "batchimg": batchimg,
+    "batchimg by RGB": batchimg_by_rgb,
     "scikit-image": scikit_image,
     "Pillow": pillow,
     "OpenCV": opencv,
@@ -153,6 +162,7 @@ CONTENDERS: dict[str, Callable[[], Contender]] = {
 EQUAL = {
     "floor": "",
     "batchimg": "yes",
+    "batchimg by RGB": "yes",
     "scikit-image": "is the reference",
     "Pillow": "no",
     "OpenCV": "no",

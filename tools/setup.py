@@ -16,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "batchimg-setup.json"
+KERNELS_STAMP = VENV / "batchimg-kernels.sha256"
+NATIVE = ROOT / "worker" / "batchimg_worker" / "native"
 LOCK = ROOT / "requirements" / "dev.txt"
 
 
@@ -26,7 +28,7 @@ def main() -> int:
         )
     wanted = fingerprint()
     if STAMP.is_file() and STAMP.read_text() == wanted and python().exists():
-        return 0
+        return kernels()
     print("Setting up .venv (once, about a minute) ...", flush=True)
     if VENV.exists():
         shutil.rmtree(VENV)
@@ -41,8 +43,28 @@ def main() -> int:
                 "Set-up failed: the lines above say why. It needs the Python package index once; then run it again."
             )
     STAMP.write_text(wanted)
+    KERNELS_STAMP.write_text(kernels_fingerprint())  # the install has compiled them
     print("Set up.", flush=True)
     return 0
+
+
+def kernels() -> int:
+    """Compile the worker's C kernels again where they, or the way they are compiled, have changed since."""
+    made_from = kernels_fingerprint()
+    if KERNELS_STAMP.is_file() and KERNELS_STAMP.read_text() == made_from:
+        return 0
+    if subprocess.run([str(python()), str(ROOT / "tools" / "native.py")], check=False).returncode != 0:
+        return fail("The C kernels were not compiled: the lines above say why. `make kernels` tries again.")
+    KERNELS_STAMP.write_text(made_from)
+    return 0
+
+
+def kernels_fingerprint() -> str:
+    """What the C kernels are made of."""
+    digest = hashlib.sha256()
+    for file in sorted([ROOT / "tools" / "native.py", *NATIVE.glob("*.c"), *NATIVE.glob("*.h")]):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
 
 
 def python() -> Path:

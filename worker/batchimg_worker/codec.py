@@ -66,6 +66,7 @@ __all__ = [
     "opened",
     "output_name",
     "prepared",
+    "turned",
     "written_format",
 ]
 
@@ -113,6 +114,11 @@ class Picture:
     notes: tuple[str, ...] = ()
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.array.shape[0], self.array.shape[1]
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -129,13 +135,18 @@ def decode(
     limits: DecodeLimits | None = None,
     profile: Literal["keep", "srgb"] = "keep",
     metadata: bool = False,
+    header: Header | None = None,
 ) -> Picture:
     """Read the first frame, upright. Raises DecodeError, and ImageTooLarge before anything is decoded.
 
-    ``profile`` srgb converts the colours; ``metadata`` also reads what the measure exif tells.
+    ``profile`` srgb converts the colours; ``metadata`` also reads what the measure exif tells. ``header`` is what
+    `inspect` found, where it was asked already.
     """
     limits = limits or DecodeLimits()
-    data, header, mended = opened(data, limits)
+    if header is None:
+        data, header, mended = opened(data, limits)
+    else:
+        mended = ()
     check_size(header, limits)
     clean = mending.without_garbage(data)
     try:
@@ -159,7 +170,7 @@ def finished(
     array, notes = pixels.array, pixels.notes
     if header.orientation != 1:
         notes = (f"orientation {header.orientation} applied", *notes)
-        array = array if pixels.upright else _upright(array, header.orientation)
+        array = array if pixels.upright else turned(array, header.orientation)
     icc_profile = pixels.icc_profile
     if profile == "srgb" and icc_profile is not None:
         array, icc_profile, note = _in_srgb(array, icc_profile)
@@ -237,8 +248,8 @@ def check_size(header: Header, limits: DecodeLimits) -> None:
         )
 
 
-def _upright(array: Image, orientation: int) -> Image:
-    """Turn by the EXIF orientation (EXIF 2.3, section 4.6.4): 5 to 8 swap height and width."""
+def turned(array: Image, orientation: int) -> Image:
+    """A view, turned by the EXIF orientation (EXIF 2.3, section 4.6.4): 5 to 8 swap height and width."""
     if orientation >= 5:
         array = array.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

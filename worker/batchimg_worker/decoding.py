@@ -56,7 +56,7 @@ def read(data: bytes, header: Header, page: int = 0) -> Pixels:
     if header.format == "png":
         _check_sums(data)
     if header.format == "png" and header.bits == SHORT_BITS:
-        return Pixels(imagecodecs.png_decode(data), _profile(data))
+        return Pixels(imagecodecs.png_decode(data), header.icc_profile)
     if header.format == "jpeg" and (header.bits != BYTE_BITS or header.mode == "lossless"):
         return _special_jpeg(data, header)
     return _fast(data, header) or _pillow(data)
@@ -78,7 +78,7 @@ def _fast(data: bytes, header: Header) -> Pixels | None:
     array = array[..., 0] if array.ndim > 2 and array.shape[2] == 1 else array
     channels = array.shape[2] if array.ndim > 2 else 1
     fits = (*array.shape[:2], channels) == (header.height, header.width, header.channels) and array.dtype == np.uint8
-    return Pixels(array, _profile(data)) if fits else None
+    return Pixels(array, header.icc_profile) if fits else None
 
 
 def _is_plain_png(data: bytes, header: Header) -> bool:
@@ -102,11 +102,6 @@ def _check_sums(data: bytes) -> None:
             if end + 4 > len(data):
                 raise DecodeError(f"truncated: the file ends after {len(data):,} bytes", "Copy it again.")
             raise DecodeError("damaged: a checksum of its pixels is wrong", "Copy it again.")
-
-
-def _profile(data: bytes) -> bytes | None:
-    with PillowImage.open(io.BytesIO(data)) as image:
-        return image.info.get("icc_profile")
 
 
 def _special_jpeg(data: bytes, header: Header) -> Pixels:

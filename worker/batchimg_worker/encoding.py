@@ -53,29 +53,30 @@ def write(array: Image, wanted: Wanted) -> tuple[bytes, tuple[str, ...]]:
 
 def prepared(array: Image, wanted: Wanted) -> tuple[Image, bytes | None, tuple[str, ...]]:
     """The array as the format can hold it, the profile that fits, and what was decided. Raises EncodeError."""
-    limit = LARGEST_SIDE.get(wanted.format, 0)
-    height, width = array.shape[:2]
-    if limit and max(height, width) > limit:
-        raise EncodeError(
-            f"{width}x{height} is too large for {wanted.format}, which ends at {limit:,} pixels a side",
-            "Use `format: png` or `format: tiff`.",
-        )
+    check_sides(array.shape[0], array.shape[1], wanted.format)
     notes: tuple[str, ...] = ()
     for prepare in _PREPARE[wanted.format]:
         array, note = prepare(array, wanted.format)
         notes += note
-    profile = _fitting(wanted.icc_profile, array)
-    if wanted.icc_profile is not None and profile is None:
-        notes += ("ICC profile dropped: its colours do not fit",)
-    return array, profile, notes
+    profile, dropped = fitting(wanted.icc_profile, array.shape[2] if array.ndim > 2 else 1)
+    return array, profile, notes + dropped
 
 
-def _fitting(profile: bytes | None, array: Image) -> bytes | None:
-    """The profile if it describes as many colours as the array has."""
-    if profile is None:
-        return None
-    channels = array.shape[2] if array.ndim > 2 else 1
-    return profile if channels in PROFILE_SPACES.get(profile[16:20], ()) else None
+def check_sides(height: int, width: int, format: str) -> None:  # noqa: A002 - the recipe's word
+    """Raise EncodeError for an image that is too large for its format."""
+    limit = LARGEST_SIDE.get(format, 0)
+    if limit and max(height, width) > limit:
+        raise EncodeError(
+            f"{width}x{height} is too large for {format}, which ends at {limit:,} pixels a side",
+            "Use `format: png` or `format: tiff`.",
+        )
+
+
+def fitting(profile: bytes | None, channels: int) -> tuple[bytes | None, tuple[str, ...]]:
+    """The profile if it describes so many channels, and a note where it does not."""
+    if profile is None or channels in PROFILE_SPACES.get(profile[16:20], ()):
+        return profile, ()
+    return None, ("ICC profile dropped: its colours do not fit",)
 
 
 Prepared = tuple[Image, tuple[str, ...]]
@@ -135,10 +136,10 @@ def _jpeg(array: Image, quality: int, profile: bytes | None, subsampling: str = 
     data = bytes(imagecodecs.jpeg8_encode(np.ascontiguousarray(array), level=quality, subsampling=sampling))
     if not data.startswith(JFIF):
         raise EncodeError("the JPEG library wrote no JFIF header", "Choose another output format.")
-    return data if profile is None else _with_jpeg_profile(data, profile)
+    return data if profile is None else with_jpeg_profile(data, profile)
 
 
-def _with_jpeg_profile(data: bytes, profile: bytes) -> bytes:
+def with_jpeg_profile(data: bytes, profile: bytes) -> bytes:
     """Put APP2 segments after APP0 (ICC.1:2022, annex B.4); a segment holds 64 KB at most."""
     parts = [profile[start : start + PROFILE_PART] for start in range(0, len(profile), PROFILE_PART)]
     if len(parts) > MOST_PARTS:

@@ -244,7 +244,7 @@ class _Together:
         number, output = which
         written = written_format(result.picture.format, output.format)
         if not self._is_held(written, output):
-            return replace(encoded_variant(result, output), frame=frame.number)
+            return replace(encoded_variant(result.variant, result.picture, output), frame=frame.number)
         key = (result.variant, number)
         if key not in self._files:
             height, width = result.picture.array.shape[:2]

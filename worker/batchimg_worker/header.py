@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import tifffile
 from PIL import Image as PillowImage
@@ -17,6 +17,9 @@ PillowImage.MAX_IMAGE_PIXELS = None
 """Pillow's own limit is off: ours is checked from the header, by the caller, for every format."""
 
 ORIENTATION_TAG = 0x0112
+UPRIGHT_SIDES = (1, 2, 3, 4)
+"""EXIF orientations that keep width and height."""
+
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -43,6 +46,7 @@ class Header:
 
     ``format`` is Pillow's name in lower case (jpeg, png, tiff, webp, bmp, gif, ...), ``mode`` Pillow's mode or the
     format's own word where Pillow does not read it, ``bits`` those of one channel, ``frames`` at least 1.
+    ``icc_profile`` is not filled in for TIFF.
     """
 
     format: str
@@ -53,6 +57,7 @@ class Header:
     mode: str
     orientation: int = 1
     frames: int = 1
+    icc_profile: bytes | None = field(default=None, repr=False)
 
     @property
     def megapixels(self) -> float:
@@ -174,10 +179,9 @@ def _pillow(data: bytes) -> Header:
             bits, channels = PNG_SHORT, PNG_CHANNELS[data[25]]
         frames = 1 if kind == "jpeg" else int(getattr(image, "n_frames", 1))
         exif = _png_exif(data) if kind == "png" else image.getexif()
-        turned = exif.get(ORIENTATION_TAG, 1)
-        return Header(
-            kind, image.width, image.height, channels, bits, image.mode, orientation_of(turned), max(1, frames)
-        )
+        turned = orientation_of(exif.get(ORIENTATION_TAG, 1))
+        profile = image.info.get("icc_profile")
+        return Header(kind, image.width, image.height, channels, bits, image.mode, turned, max(1, frames), profile)
 
 
 def _png_exif(data: bytes) -> PillowImage.Exif:

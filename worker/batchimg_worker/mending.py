@@ -36,16 +36,17 @@ def without_garbage(data: bytes) -> bytes:
     """
     if data[:3] != JPEG_SIGNATURE:
         return data
-    clean, place = bytearray(data[:2]), 2
+    kept, first, place = [], 0, 2
     while True:
         start = _next_marker(data, place)
         if start is None:
             return data  # no scan at all: what it is is for the decoder to say
+        if start > place:
+            kept.append(data[first:place])
+            first = start
         if data[start + 1] == START_OF_SCAN:
-            clean += data[start:]
-            return bytes(clean) if len(clean) < len(data) else data
+            return b"".join([*kept, data[first:]]) if kept else data
         place = start + 2 + max(2, int.from_bytes(data[start + 2 : start + 4], "big"))
-        clean += data[start:place]
 
 
 def _next_marker(data: bytes, place: int) -> int | None:

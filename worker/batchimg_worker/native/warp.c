@@ -5,7 +5,7 @@
 #include "kernels.h"
 
 enum { CONSTANT, EDGE, SYMMETRIC, REFLECT, WRAP };
-enum { TILE_ROWS = 64, TILE_COLUMNS = 512, RUN = 64 };
+enum { TILE_ROWS = 64, TILE_COLUMNS = 64, RUN = 64 };
 enum { FILLED = 1, BLENDED = 2 };
 #define MARGIN (1.0 / 1024) /* pixels this near to the border take the exact path: fixed point may step over it */
 
@@ -57,6 +57,23 @@ static Line inner(const Plan *plan, Line line, int rows_spared) {
     return line;
 }
 
+/* The part of a line that is not all fill. */
+static Line touched(const Plan *plan, Line line) {
+    const double *m = plan->map;
+    if (plan->mode != CONSTANT) return line;
+    clip_columns(m[0], m[1] * line.row + m[2], -1 - MARGIN, plan->width + MARGIN, &line);
+    clip_columns(m[3], m[4] * line.row + m[5], -1 - MARGIN, plan->height + MARGIN, &line);
+    return line;
+}
+
+/* The part of a line that lies in the tile that begins at column `left`. */
+static Line part(Line line, ptrdiff_t left) {
+    const ptrdiff_t right = left + TILE_COLUMNS;
+    line.first = line.first < left ? left : line.first > right ? right : line.first;
+    line.last = line.last < line.first ? line.first : line.last > right ? right : line.last;
+    return line;
+}
+
 #define EXACT(NAME, TYPE, ROUND)                                                                           \
     static void NAME##_exact(const TYPE *in, TYPE *out, const Plan *plan, Line *line) {                    \
         const double *m = plan->map;                                                                       \
@@ -83,6 +100,11 @@ static Line inner(const Plan *plan, Line line, int rows_spared) {
                 out[column * channels + c] = ROUND(value);                                                 \
             }                                                                                              \
         }                                                                                                  \
+    }                                                                                                      \
+    static int NAME##_fill(TYPE *out, const Plan *plan, ptrdiff_t first, ptrdiff_t last) {                 \
+        const TYPE fill = ROUND(plan->fill);                                                               \
+        for (ptrdiff_t i = first * plan->channels; i < last * plan->channels; i++) out[i] = fill;          \
+        return first < last ? FILLED : 0;                                                                  \
     }
 
 #define WHOLE(value) (value) < 0 ? 0 : rint(value)
@@ -221,18 +243,29 @@ static void u8_some(const uint8_t *in, uint8_t *out, const Plan *plan, Line line
                     ptrdiff_t out_width, const double *map, int mode, double fill) {                       \
         const Plan plan = { height, width, channels, mode, fill, map };                                    \
         int found = 0;                                                                                     \
-        for (ptrdiff_t top = 0; top < out_height; top += TILE_ROWS)                                        \
+        for (ptrdiff_t top = 0; top < out_height; top += TILE_ROWS) {                                      \
+            const int rows = out_height - top < TILE_ROWS ? (int)(out_height - top) : TILE_ROWS;           \
+            Line wholes[TILE_ROWS], middles[TILE_ROWS];                                                    \
+            for (int r = 0; r < rows; r++) {                                                               \
+                wholes[r] = touched(&plan, (Line){ top + r, 0, out_width, 0 });                            \
+                middles[r] = inner(&plan, wholes[r], SPARED);                                              \
+                TYPE *to = out + (top + r) * out_width * channels;                                         \
+                found |= NAME##_fill(to, &plan, 0, wholes[r].first) | NAME##_fill(to, &plan, wholes[r].last, out_width); \
+            }                                                                                              \
             for (ptrdiff_t left = 0; left < out_width; left += TILE_COLUMNS)                               \
-                for (ptrdiff_t row = top; row < out_height && row < top + TILE_ROWS; row++) {              \
-                    const ptrdiff_t end = left + TILE_COLUMNS < out_width ? left + TILE_COLUMNS : out_width; \
-                    Line whole = { row, left, end, 0 }, middle = inner(&plan, whole, SPARED);              \
-                    Line before = { row, left, middle.first, 0 }, after = { row, middle.last, end, 0 };    \
-                    TYPE *to = out + row * out_width * channels;                                           \
-                    NAME##_exact(in, to, &plan, &before);                                                   \
-                    NAME##_some(in, to, &plan, middle);                                                           \
-                    NAME##_exact(in, to, &plan, &after);                                                    \
+                for (int r = 0; r < rows; r++) {                                                           \
+                    const Line whole = part(wholes[r], left), middle = part(middles[r], left);             \
+                    if (whole.first >= whole.last) continue;                                               \
+                    Line before = whole, after = whole;                                                    \
+                    before.last = middle.first;                                                            \
+                    after.first = middle.last;                                                             \
+                    TYPE *to = out + whole.row * out_width * channels;                                     \
+                    NAME##_exact(in, to, &plan, &before);                                                  \
+                    NAME##_some(in, to, &plan, middle);                                                    \
+                    NAME##_exact(in, to, &plan, &after);                                                   \
                     found |= before.found | after.found;                                                   \
                 }                                                                                          \
+        }                                                                                                  \
         return found;                                                                                      \
     }
 

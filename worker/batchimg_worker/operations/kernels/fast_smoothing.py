@@ -1,14 +1,16 @@
 """The Gaussian with the C kernels.
 
-A wide Gaussian of an 8-bit image is three: one before samples are taken ``stride`` pixels apart, one on the samples,
-one to interpolate between them. Their variances add up to sigma squared, and the first and the last are wide enough
-to leave nothing of what sampling would alias (exp(-2 pi^2 0.7^2), a fiftieth of a grey level). So the cost does not
-grow with sigma. 16-bit and float images show even the cut at 4 sigma, which a cascade has not: they are summed up.
+A narrow Gaussian of an 8-bit image is summed up in fixed point. A wide one is three: one before samples are taken
+``stride`` pixels apart, one on the samples, one to interpolate between them. Their variances add up to sigma squared,
+and the first and the last are wide enough to leave nothing of what sampling would alias (exp(-2 pi^2 0.7^2), a fiftieth
+of a grey level). So the cost does not grow with sigma. 16-bit and float images show even the cut at 4 sigma, which a
+cascade has not: they are summed up in float32.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from batchimg_worker.operations.arrays import Image, Plane
 from batchimg_worker.operations.kernels import native, resampling
@@ -21,6 +23,9 @@ EDGE_SIGMA = 0.7
 LEAST_SIGMA = 1.27
 """Sigma of all three together, in strides: leaves 0.8 for the one in the middle."""
 
+MOST_RADIUS = 24
+"""Of filters that are summed up in 16 bits, which is faster than sampling up to here."""
+
 SMALLEST_STRIDE = 3
 STRIP_VALUES = 1 << 20
 """Float values in each of the buffers of a strip, 4 MB."""
@@ -30,17 +35,28 @@ GROUP = 32
 """Rows that are filtered along the columns at a time."""
 
 
-def gaussian(image: Image, sigma: float) -> Image:
-    """As `smoothing.gaussian`, for uint8, uint16 and float32."""
-    if radius_of(sigma) == 0:
+def gaussian(image: Image, sigma: float, sigma_across: float | None = None) -> Image:
+    """As `smoothing.gaussian`, for uint8, uint16 and float32; ``sigma_across`` is that along rows, if another."""
+    sigmas = (sigma, sigma if sigma_across is None else sigma_across)
+    if max(map(radius_of, sigmas)) == 0:
         return image.copy()
     target = np.empty_like(image)
-    stride = int(sigma / LEAST_SIGMA)
-    if image.dtype == np.uint8 and stride >= SMALLEST_STRIDE:
-        _by_samples(image, sigma, stride, target)
+    strides = (int(sigmas[0] / LEAST_SIGMA), int(sigmas[1] / LEAST_SIGMA))
+    if image.dtype == np.uint8 and max(map(radius_of, sigmas)) <= MOST_RADIUS:
+        native.smooth(image, _fixed_point(sigmas[0]), _fixed_point(sigmas[1]), target)
+    elif image.dtype == np.uint8 and min(strides) >= SMALLEST_STRIDE:
+        _by_samples(image, sigmas, strides, target)
     else:
-        _summed(image, sigma, target)
+        _summed(image, sigmas, target)
     return target
+
+
+def _fixed_point(sigma: float) -> npt.NDArray[np.uint16]:
+    """Weights from the middle on, in parts of 2^16 whose sum is exact; that of the middle is halved."""
+    weights = resampling.gaussian_weights(sigma)[radius_of(sigma) :]
+    parts = np.rint(weights * 2**16)
+    parts[0] = 2**15 - parts[1:].sum()
+    return parts.astype(np.uint16)
 
 
 def _flat(image: Image) -> Image:
@@ -48,19 +64,19 @@ def _flat(image: Image) -> Image:
     return image.reshape(image.shape[0], -1)
 
 
-def _summed(image: Image, sigma: float, target: Image) -> None:
+def _summed(image: Image, sigmas: tuple[float, float], target: Image) -> None:
     """Weighted sums along the columns, then along the rows, strip by strip."""
     height, width = image.shape[:2]
     source, result = _flat(image), _flat(target)
     values, channels = source.shape[1], source.shape[1] // width
-    weights = resampling.gaussian_weights(sigma).astype(np.float32)
+    weights = resampling.gaussian_weights(sigmas[1]).astype(np.float32)
     pad = len(weights) // 2 * channels
     strip = np.empty((max(1, min(height, STRIP_VALUES // (values + 2 * pad))), values + 2 * pad), np.float32)
     across = np.arange(len(weights), dtype=np.int32) * channels
     for top in range(0, height, len(strip)):
         rows = strip[: height - top]
         count = len(rows)
-        down = resampling.smoothing(np.arange(top, top + count), height, sigma)
+        down = resampling.smoothing(np.arange(top, top + count), height, sigmas[0])
         first, last = int(down.index.min()), int(down.index.max()) + 1
         floats = _as_float(source[first:last])
         native.weighted_rows(floats, down.index - np.int32(first), down.weights, rows[:, pad : pad + values])
@@ -126,16 +142,16 @@ class _Grid:
         return resampling.gaussian_interpolation(np.arange(start, stop), first, self.stride, self.edge)
 
 
-def _by_samples(image: Image, sigma: float, stride: int, target: Image) -> None:
+def _by_samples(image: Image, sigmas: tuple[float, float], strides: tuple[int, int], target: Image) -> None:
     height, width = image.shape[:2]
     source, result = _flat(image), _flat(target)
     channels = source.shape[1] // width
-    columns = _Grid(width, 0, width, stride, sigma)
-    halo = 2 * (_Grid(height, 0, height, stride, sigma).margin + int(TRUNCATE * EDGE_SIGMA) + 2)
+    columns = _Grid(width, 0, width, strides[1], sigmas[1])
+    halo = 2 * (_Grid(height, 0, height, strides[0], sigmas[0]).margin + int(TRUNCATE * EDGE_SIGMA) + 2)
     held = max(GROUP, SAMPLE_VALUES // ((columns.count + 2 * columns.margin) * channels)) - halo
-    step = max(held, halo) * stride
+    step = max(held, halo) * strides[0]
     for top in range(0, height, step):
-        rows = _Grid(height, top, min(top + step, height), stride, sigma)
+        rows = _Grid(height, top, min(top + step, height), strides[0], sigmas[0])
         samples = _smoothed(_sampled(source, rows, columns, channels), rows, columns, channels)
         _interpolated(samples, rows, columns, channels, result)
 

@@ -55,10 +55,21 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     library.transpose_f32.argtypes = [_POINTER, _SIZE, _SIZE, _SIZE, _POINTER, _SIZE]
     library.mirror.argtypes = [_POINTER, _POINTER, _SIZE, _SIZE, _INT]
     library.png_filter.argtypes = [_POINTER, _SIZE, _SIZE, _INT, _POINTER, _POINTER]
+    library.smooth_u8.argtypes = [
+        *(_POINTER, _SIZE, _SIZE, _INT), *(_POINTER, _INT), *(_POINTER, _INT), *(_POINTER, _POINTER),
+    ]  # fmt: skip
+    library.halve.argtypes = [_POINTER, _SIZE, _SIZE, _INT, _INT, _POINTER]
+    library.clipped.argtypes = [_POINTER, _POINTER, _POINTER, _SIZE, _SIZE, _INT, _INT]
+    library.clipped.restype = _DOUBLE
+    library.jpeg_layout.argtypes = [_POINTER, ctypes.c_char_p, ctypes.c_size_t, _POINTER]
+    library.jpeg_read.argtypes = [_POINTER, ctypes.c_char_p, ctypes.c_size_t, _POINTER]
+    library.jpeg_write.argtypes = [_POINTER, _POINTER, _POINTER, _INT, _POINTER, _POINTER]
+    library.jpeg_release.argtypes = [_POINTER]
     return library
 
 
-def _function(name: str) -> Any:
+def function(name: str) -> Any:
+    """A C function by its name."""
     library = _library()
     if library is None:
         raise RuntimeError("there are no C kernels for this machine; ask `available()` first")
@@ -81,7 +92,7 @@ def weighted_rows(
     whole = source.strides[1] == source.itemsize and target.strides[1] == target.itemsize
     if not (fits and whole and index.flags.c_contiguous and weights.flags.c_contiguous):
         raise ValueError(f"rows {index.shape} of {source.shape} do not fit into {target.shape}")
-    _function(f"rows_{_NAMES[source.dtype]}_{_NAMES[target.dtype]}")(
+    function(f"rows_{_NAMES[source.dtype]}_{_NAMES[target.dtype]}")(
         source.ctypes.data, stride, count, index.ctypes.data, weights.ctypes.data, index.shape[1], len(target),
         target.ctypes.data, target.strides[0] // target.itemsize,
     )  # fmt: skip
@@ -91,7 +102,7 @@ def transpose(source: Plane, target: Plane) -> None:
     """``target[...] = source.T``, for float32 arrays whose rows are contiguous."""
     if target.shape != source.shape[::-1] or source.dtype != np.float32 or target.dtype != np.float32:
         raise ValueError(f"{source.shape} cannot be transposed into {target.shape}")
-    _function("transpose_f32")(
+    function("transpose_f32")(
         source.ctypes.data, source.strides[0] // 4, *source.shape, target.ctypes.data, target.strides[0] // 4
     )
 
@@ -102,7 +113,7 @@ def warp(image: Image, matrix: npt.NDArray[np.float64], target: Image, *, mode: 
         raise ValueError("both arrays have to be contiguous and of one type")
     channels = image.shape[2] if image.ndim > 2 else 1
     places = np.ascontiguousarray(matrix[:2], np.float64)
-    found: int = _function(f"warp_{_NAMES[image.dtype]}")(
+    found: int = function(f"warp_{_NAMES[image.dtype]}")(
         image.ctypes.data, *image.shape[:2], channels, target.ctypes.data, *target.shape[:2], places.ctypes.data,
         MODES[mode], fill,
     )  # fmt: skip
@@ -115,8 +126,26 @@ def mirror(image: Image) -> Image:
         raise ValueError("the array has to be contiguous")
     target = np.empty_like(image)
     pixel = image.itemsize * (image.shape[2] if image.ndim > 2 else 1)
-    _function("mirror")(image.ctypes.data, target.ctypes.data, *image.shape[:2], pixel)
+    function("mirror")(image.ctypes.data, target.ctypes.data, *image.shape[:2], pixel)
     return target
+
+
+def smooth(image: Image, down: npt.NDArray[np.uint16], across: npt.NDArray[np.uint16], target: Image) -> None:
+    """Filter uint8 values along both axes; weights are parts of 2^16 from the middle on, of it half.
+
+    A radius is 64 at most.
+    """
+    whole = image.flags.c_contiguous and target.flags.c_contiguous and image.dtype == target.dtype == np.uint8
+    if not whole or image.shape != target.shape:
+        raise ValueError("both arrays have to be contiguous, of uint8 and of one shape")
+    channels = image.shape[2] if image.ndim > 2 else 1
+    line = np.empty((image.shape[1] + 2 * len(across)) * channels, np.uint16)
+    done = function("smooth_u8")(
+        image.ctypes.data, *image.shape[:2], channels, down.ctypes.data, len(down) - 1, across.ctypes.data,
+        len(across) - 1, line.ctypes.data, target.ctypes.data,
+    )  # fmt: skip
+    if not done:
+        raise ValueError(f"filters of {len(down)} and {len(across)} weights are too long")
 
 
 def png_filter(image: Image) -> Image:
@@ -127,5 +156,25 @@ def png_filter(image: Image) -> Image:
     length = image.nbytes // height
     target, spare = np.empty((height, 1 + length), np.uint8), np.empty(2 * length, np.uint8)
     pixel = length // image.shape[1]
-    _function("png_filter")(image.ctypes.data, height, length, pixel, target.ctypes.data, spare.ctypes.data)
+    function("png_filter")(image.ctypes.data, height, length, pixel, target.ctypes.data, spare.ctypes.data)
     return target
+
+
+def halve(plane: Image, across: int, down: int) -> Image:
+    """Means of ``across`` columns (1 or 2) and ``down`` rows of a uint8 plane; the border is repeated."""
+    if not plane.flags.c_contiguous or plane.dtype != np.uint8 or plane.ndim != 2:
+        raise ValueError("the plane has to be contiguous and of uint8")
+    height, width = plane.shape
+    target = np.empty((-(-height // down), -(-width // across)), np.uint8)
+    function("halve")(plane.ctypes.data, height, width, across, down, target.ctypes.data)
+    return target
+
+
+def clipped(planes: tuple[Image, Image, Image], across: int, down: int) -> float:
+    """How far luma and chroma (blue, red) lie outside of RGB where they are averaged, in grey levels squared."""
+    luma, blue, red = planes
+    fits = blue.shape == red.shape == (-(-luma.shape[0] // down), -(-luma.shape[1] // across))
+    if not fits or not all(plane.flags.c_contiguous and plane.dtype == np.uint8 for plane in planes):
+        raise ValueError(f"chroma of {blue.shape} does not fit luma of {luma.shape}")
+    found: float = function("clipped")(luma.ctypes.data, blue.ctypes.data, red.ctypes.data, *luma.shape, across, down)
+    return found
