@@ -46,8 +46,11 @@ class Folder:
 
     def check(self, run: str) -> None:
         """Raise InputError where the folder has another run's files."""
+        mark = self.path / MARK
+        if mark.is_symlink():
+            return
         try:
-            other = (self.path / MARK).read_text("utf-8").strip()
+            other = mark.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError):
             return
         if other != run and not self.force:
@@ -57,8 +60,11 @@ class Folder:
             )
 
     def mark(self, run: str) -> None:
-        """Write down whose files they are."""
-        (self.path / MARK).write_text(f"{run}\n", "utf-8")
+        """Write down whose files they are; a link in the mark's place is replaced and not followed."""
+        mark = self.path / MARK
+        if mark.is_symlink():
+            mark.unlink()
+        mark.write_text(f"{run}\n", "utf-8")
 
 
 def download(

@@ -29,7 +29,7 @@ from batchimg_worker.ledger import FINGERPRINT, SCHEMA, find, merge, publish
 Format = Literal["csv", "parquet", "json"]
 ROWS_AT_ONCE = 4_096
 LONGEST_CAUSE = 200
-_NESTED = ("outputs", "notes", "seconds")
+_NESTED = ("outputs", "notes", "seconds", "operations")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from batchimg.connect import Services, connect
-from batchimg.download import PARTS, download
+from batchimg.download import MARK, PARTS, Folder, download
 from batchimg.errors import InputError
 from batchimg.runs import find_run
 from batchimg.settings import load_settings
@@ -81,7 +81,7 @@ def test_a_link_in_the_folder_that_leads_out_of_it_is_refused(services, tmp_path
         to.mkdir()
         (to / link).symlink_to(outside)
         with pytest.raises(InputError, match="link"):
-            download(services, spec, to)
+            download(services, spec, Folder(to))
 
 
 def test_a_deep_link_is_refused_before_a_folder_is_made_behind_it(services, tmp_path, outside):
@@ -89,7 +89,7 @@ def test_a_deep_link_is_refused_before_a_folder_is_made_behind_it(services, tmp_
     (tmp_path / "to" / "flip-vertical" / "a").mkdir(parents=True)
     (tmp_path / "to" / "flip-vertical" / "a" / "b").symlink_to(outside)
     with pytest.raises(InputError, match="leads out of"):
-        download(services, spec, tmp_path / "to")
+        download(services, spec, Folder(tmp_path / "to"))
 
 
 def test_a_link_in_place_of_a_file_is_replaced_and_not_followed(services, tmp_path, outside):
@@ -98,7 +98,8 @@ def test_a_link_in_place_of_a_file_is_replaced_and_not_followed(services, tmp_pa
     (to / "flip-vertical").mkdir(parents=True)
     (to / "flip-vertical" / "a.png").symlink_to(outside / "precious")
     (to / "results.jsonl").symlink_to(outside / "precious")
-    download(services, spec, to)
+    (to / MARK).symlink_to(outside / "precious")
+    download(services, spec, Folder(to))
     assert (to / "flip-vertical" / "a.png").read_bytes() == PICTURE
     assert not (to / "results.jsonl").is_symlink()
 
@@ -108,7 +109,7 @@ def test_a_link_that_stays_in_the_folder_and_a_folder_that_is_a_link_are_the_use
     (tmp_path / "real" / "elsewhere").mkdir(parents=True)
     (tmp_path / "real" / "flip-vertical").symlink_to("elsewhere")
     (tmp_path / "to").symlink_to(tmp_path / "real")
-    download(services, spec, tmp_path / "to")
+    download(services, spec, Folder(tmp_path / "to"))
     assert (tmp_path / "real" / "elsewhere" / "a.png").read_bytes() == PICTURE
 
 
@@ -117,8 +118,8 @@ def test_a_hostile_result_is_refused_and_nothing_is_written_beside_the_folder(se
     output = {"variant": "flip-vertical", "path": path, "size": 1, "md5": "0" * 32, "width": 1, "height": 1}
     spec = written(services, "hostile", outputs=[output])
     with pytest.raises(ContractError, match="no safe path"):
-        download(services, spec, tmp_path / "to")
-    assert files(tmp_path) == ["to", "to/flip-vertical", "to/flip-vertical/a.png"]
+        download(services, spec, Folder(tmp_path / "to"))
+    assert files(tmp_path) == ["to", "to/.batchimg-run", "to/flip-vertical", "to/flip-vertical/a.png"]
 
 
 def test_a_run_that_calls_itself_a_path_is_not_taken_for_one(batchimg, services, tmp_path):

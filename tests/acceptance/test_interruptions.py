@@ -3,9 +3,12 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from command_line import interrupt, until
 from pictures import noise
+
+SLOWLY = ("--operations", Path(__file__).with_name("slow_operations.py"), "--op", "slowly")
 
 
 def uploaded(batchimg, name: str) -> int:
@@ -52,8 +55,8 @@ def test_two_different_submits_at_once_both_end_well(batchimg, tmp_path):
 
 
 def test_the_emulator_killed_in_the_middle_of_a_run_is_started_again_and_the_run_ends_well(batchimg, tmp_path):
-    folder = noise(tmp_path / "killed", 60, side=200)
-    done = batchimg("submit", "--dataset", folder, "--chunk-images", 10, "--op", "rotate=30", "--json")
+    folder = noise(tmp_path / "killed", 60)
+    done = batchimg("submit", "--dataset", folder, "--chunk-images", 10, *SLOWLY, "--json")
     import json
 
     run = json.loads(done.stdout)["run"]
@@ -68,8 +71,8 @@ def test_the_emulator_killed_in_the_middle_of_a_run_is_started_again_and_the_run
 def test_a_cancelled_run_keeps_what_was_done_and_the_same_submit_does_the_rest(batchimg, tmp_path):
     import json
 
-    folder = noise(tmp_path / "cancelled", 120, side=100)
-    run = json.loads(batchimg("submit", "--dataset", folder, "--chunk-images", 10, "--json").stdout)["run"]
+    folder = noise(tmp_path / "cancelled", 60)
+    run = json.loads(batchimg("submit", "--dataset", folder, "--chunk-images", 5, *SLOWLY, "--json").stdout)["run"]
     until(lambda: batchimg.status(run)["chunks"]["done"] > 0, "the first chunk")
     batchimg("cancel", run)
     final = until(
@@ -78,11 +81,11 @@ def test_a_cancelled_run_keeps_what_was_done_and_the_same_submit_does_the_rest(b
         ),
         "the end",
     )
-    assert 0 < final["done"] < 120
-    assert final["done"] + final["failed"] + final["lost"] == 120
+    assert 0 < final["done"] < 60
+    assert final["done"] + final["failed"] + final["lost"] == 60
     assert "had ended before" in batchimg("cancel", run).stdout
-    again = batchimg.submit(folder, "--chunk-images", 10)
-    assert (again["run"], again["done"], again["lost"]) == (run, 120, 0)
+    again = batchimg.submit(folder, "--chunk-images", 5, *SLOWLY)
+    assert (again["run"], again["done"], again["lost"]) == (run, 60, 0)
 
 
 def test_another_shell_knows_a_run_whose_laptop_went_away(batchimg, tmp_path):

@@ -24,6 +24,7 @@ from pictures import noise
 from rehearsal import EMPTY, rehearsing
 
 RECIPE = ("--op", "flip=horizontal")
+SLOWLY = ("--operations", Path(__file__).with_name("slow_operations.py"), "--op", "slowly")
 
 
 @pytest.fixture
@@ -218,16 +219,16 @@ def test_a_submit_of_a_grown_and_changed_folder_does_only_what_is_new(batchimg, 
 
 
 def test_a_cancelled_run_that_was_submitted_again_has_one_ledger_of_both_jobs(batchimg, runs, tmp_path):
-    folder = noise(tmp_path / "two-jobs", 60, side=100)
-    submitted = batchimg("submit", "--dataset", folder, *RECIPE, "--chunk-images", 5, "--json")
+    folder = noise(tmp_path / "two-jobs", 40)
+    submitted = batchimg("submit", "--dataset", folder, *SLOWLY, "--chunk-images", 4, "--json")
     run = json.loads(submitted.stdout)["run"]
     until(lambda: batchimg.status(run)["chunks"]["done"] > 0, "the first chunk")
     batchimg("cancel", run)
     until(lambda: state_of(batchimg, run) == "cancelled", "the end")
     before = batchimg("ledger", run, "--json").stdout.splitlines()
-    assert len(before) == 60
-    assert batchimg.submit(folder, *RECIPE, "--chunk-images", 5)["run"] == run
-    until(lambda: runs.stat(ledger_path(run)).metadata["done"] == "60", "the ledger of both jobs")
+    assert len(before) == 40
+    assert batchimg.submit(folder, *SLOWLY, "--chunk-images", 4)["run"] == run
+    until(lambda: runs.stat(ledger_path(run)).metadata["done"] == "40", "the ledger of both jobs")
     rows = rows_of(batchimg, run)
     assert {row["status"] for row in rows.values()} == {"done"}
     assert {row["job"] for row in rows.values()} == {run, f"{run}-2"}

@@ -61,7 +61,7 @@ SCHEMA = pa.schema(
         *(("outputs", pa.list_(_OUTPUT)), ("measures", pa.string()), ("notes", pa.list_(pa.string()))),
         *(("seconds", _SECONDS), ("peak_memory_bytes", pa.int64()), ("run", pa.string())),
         *(("recipe_hash", pa.string()), ("chunk", pa.int32()), ("attempt", pa.int32()), ("job", pa.string())),
-        *(("node", pa.string()), ("worker_version", pa.string())),
+        *(("node", pa.string()), ("worker_version", pa.string()), ("operations", pa.list_(pa.string()))),
     ],
     metadata={"schema_version": "1"},
 )

@@ -16,7 +16,7 @@ def status(done: int) -> RunStatus:
         run="photos-0123456789", state="completed" if done == 9 else "running", dataset="photos", images=9, done=done,
         failed=0, lost=0, bytes_in=1, bytes_out=1, chunks=ChunkCounts(1, 0, 1, 0), nodes={"running": 1},
         created=datetime(2026, 1, 1, tzinfo=UTC), started=None, ended=None, images_per_second=None, eta_seconds=None,
-        failed_tasks=(), note=None,
+        failed_tasks=(), causes={}, slow=(), note=None,
     )  # fmt: skip
 
 
