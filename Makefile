@@ -4,7 +4,8 @@ VENV := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check fmt docs pictures lock bench bench-worker bench-status bench-plot clients kernels
+.PHONY: help setup infra demo test lint audit check fmt docs graphs pictures lock bench bench-worker bench-status \
+	bench-plot clients kernels bundle configure pulumi-cli rehearsal
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -12,18 +13,23 @@ help:  ## this list
 setup:  ## make .venv with everything that batchimg needs
 	@$(PYTHON) tools/setup.py
 
+infra: setup  ## add what the program in pulumi/ needs (400 MB): its tests want it, users do not
+	@$(PYTHON) tools/setup.py --infra
+
 demo: setup  ## run the sample images through batchimg and show the gallery
 	@$(VENV)/python tools/demo.py
 
-test: setup  ## the whole test suite
+test: infra  ## the whole test suite
 	@$(VENV)/python -m pytest -n 2 --dist loadfile
 
-lint: setup  ## format, lint, types and import rules
+lint: infra  ## format, lint, types, import rules, secrets
 	@$(VENV)/ruff format --check .
 	@$(VENV)/ruff check .
 	@$(VENV)/mypy
+	@cd pulumi && ../$(VENV)/mypy .
 	@$(VENV)/lint-imports
 	@$(VENV)/python tools/docs.py --check
+	@$(VENV)/python tools/leaks.py
 
 check: lint test  ## what must hold before a change lands
 
@@ -55,9 +61,33 @@ kernels: setup  ## compile the worker's C kernels, after a change of them
 docs: setup  ## write the pages that come out of the code
 	@$(VENV)/python tools/docs.py
 
+graphs: infra  ## write the graphs of pulumi/ and the picture of its scaling anew, to be looked at
+	@BATCHIMG_WRITE_GRAPHS=1 $(VENV)/python -m pytest tests/infra/test_graph.py
+	@$(VENV)/python tools/infra/autoscale_curves.py
+
+audit:  ## known vulnerabilities of what is locked (needs uv and PyPI's JSON API, which a mirror may not have)
+	uvx pip-audit --disable-pip --require-hashes -r requirements/runtime.txt -r requirements/worker.txt -r pulumi/requirements.txt
+
+bundle: setup  ## the worker for nodes that install it from blob storage: a wheel and its locked dependencies
+	@$(VENV)/python tools/bundle.py
+
+configure: bundle  ## write what `pulumi up` made into batchimg.toml, and send the worker's bundle if nodes install one
+	@$(VENV)/python tools/bundle.py --configure $(if $(STACK),--stack $(STACK))
+
+pulumi-cli: infra  ## the Pulumi CLI from its Go modules, where there is none (minutes, once)
+	@$(VENV)/python tools/pulumi-cli
+
+rehearsal: infra  ## pulumi up, submit, pulumi destroy on this machine, without Azure
+	@$(VENV)/python tools/infra/rehearse.py
+
 pictures: setup  ## draw the pictures of the README anew, after make demo
 	@$(VENV)/python tools/pictures.py
 
-lock:  ## write requirements/*.txt anew (needs uv)
-	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/runtime.txt
-	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --group dev -o requirements/dev.txt
+UV_COMPILE := uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+lock:  ## write the locked requirements anew (needs uv)
+	$(UV_COMPILE) pyproject.toml -o requirements/runtime.txt
+	$(UV_COMPILE) pyproject.toml --group dev -o requirements/dev.txt
+	sed 's/ *--hash=.*//; s/ \\$$//' requirements/dev.txt > build-constraints.txt
+	$(UV_COMPILE) --group pyproject.toml:worker -c build-constraints.txt -o requirements/worker.txt
+	$(UV_COMPILE) --group pyproject.toml:infra -c build-constraints.txt -o pulumi/requirements.txt
+	rm build-constraints.txt

@@ -1,5 +1,7 @@
 """Make `.venv` with everything that batchimg needs; the second time it takes a fraction of a second.
 
+With --infra also what the program in `pulumi/` needs (400 MB, half a minute): its tests want it, users do not.
+
 Needs Python 3.11 or newer and nothing else: where the system's Python comes without pip (Debian splits it
 off), the copy of pip beside this file installs the rest. Every package is checked against its locked hash.
 """
@@ -19,6 +21,8 @@ STAMP = VENV / "batchimg-setup.json"
 KERNELS_STAMP = VENV / "batchimg-kernels.sha256"
 NATIVE = ROOT / "worker" / "batchimg_worker" / "native"
 LOCK = ROOT / "requirements" / "dev.txt"
+INFRA_STAMP = VENV / "batchimg-infra.json"
+INFRA_LOCK = ROOT / "pulumi" / "requirements.txt"
 
 
 def main() -> int:
@@ -26,6 +30,10 @@ def main() -> int:
         return fail(
             f"batchimg needs Python 3.11 or newer, this is {sys.version.split()[0]}. Set PYTHON=python3.12, say."
         )
+    return base() or (infra() if "--infra" in sys.argv else 0)
+
+
+def base() -> int:
     wanted = fingerprint()
     if STAMP.is_file() and STAMP.read_text() == wanted and python().exists():
         return kernels()
@@ -38,10 +46,8 @@ def main() -> int:
         ["install", "--no-build-isolation", "--no-deps", "--no-index", "--editable", str(ROOT)],
     )
     for step in steps:
-        if subprocess.run(pip(*step), check=False, env=environment()).returncode != 0:
-            return fail(
-                "Set-up failed: the lines above say why. It needs the Python package index once; then run it again."
-            )
+        if install(*step) != 0:
+            return 1
     STAMP.write_text(wanted)
     KERNELS_STAMP.write_text(kernels_fingerprint())  # the install has compiled them
     print("Set up.", flush=True)
@@ -65,6 +71,25 @@ def kernels_fingerprint() -> str:
     for file in sorted([ROOT / "tools" / "native.py", *NATIVE.glob("*.c"), *NATIVE.glob("*.h")]):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def infra() -> int:
+    wanted = hashlib.sha256(INFRA_LOCK.read_bytes()).hexdigest()
+    if INFRA_STAMP.is_file() and INFRA_STAMP.read_text() == wanted:
+        return 0
+    print("Adding Pulumi's packages (once, half a minute) ...", flush=True)
+    if install("install", "--require-hashes", "--no-deps", "-r", str(INFRA_LOCK)) != 0:
+        return 1
+    INFRA_STAMP.write_text(wanted)
+    return 0
+
+
+def install(*arguments: str) -> int:
+    if subprocess.run(pip(*arguments), check=False, env=environment()).returncode != 0:
+        return fail(
+            "Set-up failed: the lines above say why. It needs the Python package index once; then run it again."
+        )
+    return 0
 
 
 def python() -> Path:

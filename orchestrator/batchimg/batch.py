@@ -3,11 +3,12 @@
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from batchimg.batch_errors import PASSING, PATIENCE_SECONDS, JobDone, PassingError, patiently, retrying, translated
 from batchimg.batch_look import Look
+from batchimg.batch_pool import Image, Pool, image_of, pool_of
 from batchimg.batch_values import FailedTask, Job, JobSpec, TaskCounts, TaskLimits, TaskSpec, job_number
 from batchimg.errors import ServiceError, SettingsError
 from batchimg.parallel import in_parallel
@@ -154,13 +155,24 @@ class Batch:
 
     def pool_exists(self, pool: str) -> bool:
         """Whether there is such a pool."""
+        return self.pool(pool) is not None
+
+    def pool(self, pool: str) -> Pool | None:
+        """What is to be known of a pool; None where there is none."""
         try:
-            self._call(f"look at pool {pool!r}", self._client.get_pool, pool)
+            return pool_of(self._call(f"look at pool {pool!r}", self._client.get_pool, pool))
         except ServiceError as error:
             if error.code == "PoolNotFound":
-                return False
+                return None
             raise
-        return True
+
+    def image_support_ends(self, image: Image) -> datetime | None:
+        """When Azure Batch stops to support an image; None where it says nothing of it, or not when."""
+        with translated("list the supported images"):
+            for known in self._client.list_supported_images():
+                if image_of(known.image_reference) == image:
+                    return known.batch_support_end_of_life
+        return None
 
     def create_local_pool(self, pool: str, nodes: int, slots: int) -> None:
         """Make the pool of the local stack. On Azure Pulumi makes the pool: only ARM can give it an identity."""
@@ -236,6 +248,17 @@ class Batch:
             return call(*arguments)
 
 
+def _container(image: str | None) -> Any:
+    """How a task runs in a container: thrown away at its end, in the task's own folder."""
+    from azure.batch import models
+
+    if image is None:
+        return None
+    return models.BatchTaskContainerSettings(
+        image_name=image, container_run_options="--rm", working_directory="taskWorkingDirectory"
+    )
+
+
 def _job(found: Any, number: int) -> Job:
     info = found.execution_info
     return Job(
@@ -255,6 +278,7 @@ def _task(spec: TaskSpec) -> Any:
     task = models.BatchTaskCreateOptions(
         id=spec.id,
         command_line=spec.command,
+        container_settings=_container(spec.image),
         constraints=_task_constraints(spec.limits),
         exit_conditions=models.ExitConditions(default=models.ExitOptions(dependency_action="satisfy")),
     )

@@ -62,13 +62,15 @@ class TaskLimits:
 class TaskSpec:
     """A task to add; without ``limits`` it has those of its job, and no end.
 
-    It waits for the end, good or bad, of those whose ids are in ``after``.
+    It waits for the end, good or bad, of those whose ids are in ``after``. ``image`` is the container it runs in, None
+    for the node itself.
     """
 
     id: str
     command: str
     limits: TaskLimits | None = None
     after: tuple[range, ...] = ()
+    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

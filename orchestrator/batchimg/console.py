@@ -29,6 +29,8 @@ from batchimg.words import count, size
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from batchimg.configure import Configured
+    from batchimg.doctor import Finding
     from batchimg.download import Downloaded
     from batchimg.ledger import Cause
     from batchimg.local.status import StackStatus
@@ -246,6 +248,23 @@ class Screen:
             self._json(tables.stack_values(stack, keys=keys))
         else:
             self.out.print(tables.stack_table(stack))
+
+    def configured(self, done: "Configured") -> None:
+        """What was written into the settings file."""
+        self.say(f"Written to {done.file}:")
+        for name, value in done.values.items():
+            self.say(f"  {name} = {value}")
+
+    def findings(self, findings: "Iterable[Finding]", as_json: bool) -> "list[Finding]":
+        """What the doctor finds, each as it comes; all of it as JSON at the end."""
+        found = []
+        for finding in findings:
+            found.append(finding)
+            if not as_json:
+                self.out.print(tables.finding_text(finding))
+        if as_json:
+            self._json(found)
+        return found
 
     def _json(self, value: Any) -> None:
         self.out.print(json.dumps(value, indent=2, default=_plain), markup=False, soft_wrap=True)

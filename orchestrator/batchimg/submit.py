@@ -11,6 +11,7 @@ from batchimg.events import Observer, Progressed, nobody
 from batchimg.parallel import in_parallel
 from batchimg.plan import Plan, spec_of
 from batchimg.refusal import refusal_noted
+from batchimg.settings import Settings
 from batchimg_worker.contract import (
     ImageEntry,
     ImageResult,
@@ -64,13 +65,11 @@ def submit(plan: Plan, name: str, source: Source, services: Services, observer: 
     number = 1 if not jobs else jobs[-1].number + (jobs[-1].state in ENDED)
     job = job_id(spec.run, number)
     settings = services.settings
-    environment = {"BATCHIMG_STORAGE_ENDPOINT": services.store.endpoint}
-    wanted = JobSpec(job, settings.pool, environment, settings.task_retries, settings.max_hours)
+    wanted = JobSpec(job, settings.pool, _environment(services), settings.task_retries, settings.max_hours)
     with refusal_noted(services.runs, spec.run):
         services.batch.create_job(wanted)
-    limits = TaskLimits(min(settings.max_task_hours, settings.max_hours), settings.task_retries)
     added = 0
-    for count in services.batch.add_tasks(job, _tasks(spec, missing, settings.worker_command, limits)):
+    for count in services.batch.add_tasks(job, _tasks(spec, missing, settings)):
         added += count
         observer(Progressed("submit", min(added, len(missing)), len(missing), unit="tasks"))
     services.batch.finish_adding(wanted)
@@ -89,12 +88,21 @@ def _missing(services: Services, spec: RunSpec) -> list[int]:
     return [chunk for chunk in range(spec.chunks) if result_path(spec.run, chunk) not in done]
 
 
-def _tasks(spec: RunSpec, chunks: list[int], command: str, limits: TaskLimits) -> list[TaskSpec]:
+def _environment(services: Services) -> dict[str, str]:
+    """What each task is told: where storage is, and which of the node's identities opens it."""
+    told = {"BATCHIMG_STORAGE_ENDPOINT": services.store.endpoint}
+    identity = services.settings.node_identity
+    return {**told, "AZURE_CLIENT_ID": identity} if identity else told
+
+
+def _tasks(spec: RunSpec, chunks: list[int], settings: Settings) -> list[TaskSpec]:
     """One task a chunk, and a last one that merges the ledger when all of them have ended, well or not."""
-    tasks = [TaskSpec(str(chunk), f"{command} --run {spec.run} --chunk {chunk}", limits) for chunk in chunks]
+    limits = TaskLimits(min(settings.max_task_hours, settings.max_hours), settings.task_retries)
+    image, command = settings.worker_image, f"{settings.worker_command} --run {spec.run}"
+    tasks = [TaskSpec(str(chunk), f"{command} --chunk {chunk}", limits, image=image) for chunk in chunks]
     ranges = tuple(_ranges(chunks))
     if len(ranges) <= MOST_RANGES:
-        tasks.append(TaskSpec(str(spec.chunks), f"{command} --run {spec.run} --ledger", limits, after=ranges))
+        tasks.append(TaskSpec(str(spec.chunks), f"{command} --ledger", limits, ranges, image))
     return tasks
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from batchimg.words import count, duration, size
 
 if TYPE_CHECKING:
+    from batchimg.doctor import Finding
     from batchimg.ledger import Cause
     from batchimg.local.status import StackStatus
     from batchimg.plan import Plan
@@ -30,6 +31,17 @@ STATE_STYLES = {
 }
 MOST_REJECTED = 10
 MOST_SLOW = 3
+
+
+LEVEL_STYLES = {"good": "green", "unknown": "dim", "warning": "yellow", "problem": "red"}
+
+
+def finding_text(finding: "Finding") -> Text:
+    """What the doctor found, and below it how to mend it."""
+    text = Text(f"{finding.level:>8}", style=LEVEL_STYLES[finding.level]).append(
+        f"  {finding.message}", style="default"
+    )
+    return text.append(f"\n          {finding.fix}", style="bold") if finding.fix else text
 
 
 def facts(*rows: tuple[str, object]) -> Table:

@@ -26,7 +26,7 @@ def test_ctrl_c_in_the_middle_of_an_upload_then_the_same_command_goes_on(batchim
 
     folder = noise(tmp_path / "many", 1000, side=16)
     name = scan(str(folder)).name
-    process = batchimg.start("submit", "--dataset", folder, "--op", "flip=horizontal")
+    process = batchimg.start("submit", "--dataset", folder, "--op", "flip=horizontal", BATCHIMG_UPLOAD_THREADS="1")
     until(lambda: uploaded(batchimg, name) > 20 or process.poll() is not None, "the upload's beginning")
     assert process.poll() is None, "the upload was over before it could be interrupted"
     code, errors = interrupt(process)

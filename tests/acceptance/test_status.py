@@ -253,7 +253,7 @@ def test_status_sees_stragglers_and_causes_among_thousands_of_images_in_a_few_re
     runs, now = made.store.container("runs"), datetime.now(UTC)
     golden = Path(__file__).parents[1] / "contract" / "golden" / "run-v1.json"
     spec = parse(RunSpec, golden.read_bytes(), "golden").model_copy(
-        update={"chunks": 40, "images": 4000, "rejected": 0}
+        update={"run": "many-0123456789", "chunks": 40, "images": 4000, "rejected": 0}
     )
     with in_process(made) as services:
         asked: list[str] = []

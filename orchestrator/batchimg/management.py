@@ -1,0 +1,90 @@
+"""Azure Resource Manager, read only: quotas of the Batch account, and what the caller may do."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batchimg.errors import ServiceError
+from batchimg_worker.storage import reason_of
+
+ENDPOINT = "https://management.azure.com"
+_BATCH_VERSION, _PERMISSIONS_VERSION = "2025-06-01", "2022-04-01"
+_SECONDS = 30
+
+Token = Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """Quotas in cores; ``storage_id`` is the ARM id of the account's auto storage, None without one."""
+
+    dedicated_cores: int | None
+    spot_cores: int | None
+    storage_id: str | None
+
+
+class Management:
+    """Reads about one Batch account. ``token`` gives a bearer token; by default that of your Azure identity."""
+
+    def __init__(self, account_id: str, token: Token | None = None, endpoint: str = ENDPOINT) -> None:
+        self.account_id = account_id
+        self._token, self._endpoint = token or _own_token, endpoint
+
+    def account(self) -> AccountFacts:
+        """What Azure Resource Manager says of the account. Raises ServiceError."""
+        facts = self._get(self.account_id, _BATCH_VERSION).get("properties", {})
+        return AccountFacts(
+            dedicated_cores=facts.get("dedicatedCoreQuota"),
+            spot_cores=facts.get("lowPriorityCoreQuota"),
+            storage_id=(facts.get("autoStorage") or {}).get("storageAccountId"),
+        )
+
+    def may(self, resource_id: str, action: str) -> bool:
+        """Whether the caller may do a data action on a resource, by any role. Raises ServiceError."""
+        path = f"{resource_id}/providers/Microsoft.Authorization/permissions"
+        granted = self._get(path, _PERMISSIONS_VERSION).get("value", [])
+        return any(
+            _covers(one.get("dataActions"), action) and not _covers(one.get("notDataActions"), action)
+            for one in granted
+        )
+
+    def _get(self, path: str, version: str) -> Mapping[str, Any]:
+        import requests
+
+        url = f"{self._endpoint}{path}"
+        try:
+            answer = requests.get(
+                url,
+                params={"api-version": version},
+                headers={"Authorization": f"Bearer {self._token()}"},
+                timeout=_SECONDS,
+            )
+        except requests.RequestException as error:
+            raise ServiceError(f"no answer from {self._endpoint}: {reason_of(error)}", code="Unreachable") from error
+        if not answer.ok:
+            raise ServiceError(
+                f"cannot read {path}: HTTP {answer.status_code}",
+                "You need the role Azure Batch Account Reader on it.",
+                code=str(answer.status_code),
+            )
+        found: Mapping[str, Any] = answer.json()
+        return found
+
+
+def _covers(patterns: list[str] | None, action: str) -> bool:
+    """Whether one of Azure's patterns, in which `*` stands for anything, means an action."""
+    return any(
+        re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), action, re.IGNORECASE)
+        for pattern in patterns or ()
+    )
+
+
+def _own_token() -> str:
+    from azure.core.exceptions import ClientAuthenticationError
+    from azure.identity import DefaultAzureCredential
+
+    try:
+        return DefaultAzureCredential().get_token(f"{ENDPOINT}/.default").token
+    except ClientAuthenticationError as error:
+        raise ServiceError("signing in failed", "Sign in with `az login`.", code="AuthenticationFailed") from error

@@ -1,0 +1,116 @@
+"""The whole graph of every stack: safe, as Microsoft's schemas want it, and a change of it is seen by a reviewer."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from batchimg.settings import Settings
+from batchimg_worker.version import __version__
+
+from arm import SCHEMAS, TYPES, WITHOUT_SCHEMA, problems
+from findings import CHECKS
+from programs import STACKS, graph_of
+from recording import snapshot
+
+GRAPHS = Path(__file__).parent / "graphs"
+
+with_schemas = pytest.mark.skipif(not SCHEMAS.is_dir(), reason="no ../shared/arm-schemas beside this clone")
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_the_graph_is_the_one_that_was_reviewed(stack):
+    file = GRAPHS / f"{stack}.json"
+    text = json.dumps(snapshot(graph_of(stack)), indent=1, sort_keys=True) + "\n"
+    if os.environ.get("BATCHIMG_WRITE_GRAPHS"):
+        file.write_text(text)
+    assert text == file.read_text(), "look at the difference, then `make graphs`"
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_stack_is_safe(stack, check):
+    assert list(check(graph_of(stack))) == []
+
+
+def test_outputs_are_settings_of_batchimg():
+    outputs = graph_of("dev").outputs
+    about = {"worker_bundle", "worker_version", "resource_group"}
+    assert set(outputs) - about <= set(Settings.model_fields)
+    assert {"batch_endpoint", "storage_endpoint", "pool", "node_identity", "worker_command"} <= set(outputs)
+
+
+def test_the_stacks_run_the_version_of_this_tree():
+    assert graph_of("dev").outputs["worker_version"] == __version__
+
+
+def test_storage_is_protected_where_it_is_asked_for():
+    protected = {name: graph_of(name).one("storage:StorageAccount").protect for name in ("dev", "prod")}
+    assert protected == {"dev": False, "prod": True}
+
+
+def test_options_that_are_off_make_nothing():
+    kinds = {one.kind for one in graph_of("defaults").made}
+    paid = {
+        "containerregistry:Registry",
+        "network:NatGateway",
+        "network:PrivateEndpoint",
+        "operationalinsights:Workspace",
+    }
+    assert not kinds & paid
+
+
+def test_every_option_makes_what_it_names():
+    kinds = {one.kind for one in graph_of("all-options").made}
+    assert kinds >= {
+        "containerregistry:Registry",
+        "network:NatGateway",
+        "network:PrivateEndpoint",
+        "operationalinsights:Workspace",
+        "applicationinsights:Component",
+        "consumption:Budget",
+        "eventgrid:SystemTopicEventSubscription",
+    }
+
+
+@with_schemas
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_resource_is_valid(stack):
+    known = [one for one in graph_of(stack).made if one.kind in TYPES]
+    assert len(known) > 15
+    assert [line for one in known for line in problems(one)] == []
+
+
+@with_schemas
+@pytest.mark.parametrize("stack", STACKS)
+def test_batch_is_valid_in_the_next_api_version_too(stack):
+    graph = graph_of(stack)
+    assert problems(graph.one("batch:BatchAccount"), "2025-06-01") == []
+    assert problems(graph.one("batch:Pool"), "2025-06-01") == []
+
+
+def test_a_kind_without_a_schema_has_a_reason():
+    kinds = {one.kind for name in STACKS for one in graph_of(name).made if one.custom}
+    assert kinds <= set(TYPES) | set(WITHOUT_SCHEMA)
+
+
+@with_schemas
+@pytest.mark.parametrize(
+    ("kind", "change", "api"),
+    [
+        ("storage:StorageAccount", {"alowSharedKeyAccess": False}, None),
+        ("storage:StorageAccount", {"minimumTlsVersion": "TLS9"}, None),
+        ("batch:Pool", {"taskSlotsPerNode": "many"}, None),
+        ("batch:Pool", {"interNodeCommunication": "Maybe"}, None),
+        ("batch:Pool", {"targetNodeCommunicationMode": "Simplified"}, "2025-06-01"),
+        ("batch:BatchAccount", {"allowedAuthenticationModes": ["Everybody"]}, None),
+        ("authorization:RoleAssignment", {"principalType": "Cat"}, None),
+        ("storage:BlobContainer", {"publicAccess": "Somewhat"}, None),
+    ],
+)
+def test_what_azure_would_refuse_is_found(kind, change, api):
+    made = graph_of("dev").of(kind)[0]
+    changed = dataclasses.replace(made, inputs={**made.inputs, **change})
+    assert any(next(iter(change)) in line for line in problems(changed, api))

@@ -1,0 +1,78 @@
+"""What Azure Resource Manager says, from a server that answers as it does."""
+
+import http.server
+import json
+import threading
+
+import pytest
+
+from batchimg.errors import ServiceError
+from batchimg.management import AccountFacts, Management
+
+ACCOUNT = "/subscriptions/1/resourceGroups/g/providers/Microsoft.Batch/batchAccounts/one"
+STORAGE = "/subscriptions/1/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/one"
+JOBS = "Microsoft.Batch/batchAccounts/jobs/write"
+PERMISSIONS = "/providers/Microsoft.Authorization/permissions"
+
+
+@pytest.fixture
+def answers():
+    """What is answered to a path; anything else is 403."""
+    return {}
+
+
+@pytest.fixture
+def management(answers):
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            path, _, query = self.path.partition("?")
+            known = path in answers and "api-version=" in query and self.headers["Authorization"] == "Bearer token"
+            body = json.dumps(answers[path] if known else {}).encode()
+            self.send_response(200 if known else 403)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield Management(ACCOUNT, lambda: "token", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+        thread.join()
+
+
+def test_quotas_and_storage_of_an_account(management, answers):
+    properties = {"dedicatedCoreQuota": 20, "lowPriorityCoreQuota": 100, "autoStorage": {"storageAccountId": STORAGE}}
+    answers[ACCOUNT] = {"properties": properties}
+    assert management.account() == AccountFacts(20, 100, STORAGE)
+
+
+def test_an_account_without_auto_storage(management, answers):
+    answers[ACCOUNT] = {"properties": {"dedicatedCoreQuota": 20, "lowPriorityCoreQuota": 0, "autoStorage": None}}
+    assert management.account() == AccountFacts(20, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("granted", "may"),
+    [
+        ([], False),
+        ([{"dataActions": ["Microsoft.Batch/batchAccounts/jobs/*"]}], True),
+        ([{"dataActions": ["Microsoft.Batch/*"], "notDataActions": ["*/jobs/write"]}], False),
+        ([{"dataActions": ["Microsoft.Batch/*/read"]}, {"dataActions": ["microsoft.batch/*"]}], True),
+        ([{"actions": ["*"], "dataActions": []}], False),
+        ([{"dataActions": ["Microsoft.Storage/*"]}], False),
+    ],
+)
+def test_what_the_caller_may_do(management, answers, granted, may):
+    answers[ACCOUNT + PERMISSIONS] = {"value": granted}
+    assert management.may(ACCOUNT, JOBS) is may
+
+
+def test_a_refusal_names_the_resource_and_the_role(management):
+    with pytest.raises(ServiceError) as caught:
+        management.account()
+    assert ACCOUNT in caught.value.message
+    assert "Account Reader" in caught.value.hint

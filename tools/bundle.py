@@ -1,0 +1,121 @@
+"""Make the worker's bundle, and with --configure write the stack's outputs into batchimg.toml and send it.
+
+The bundle is a tar with pip, the wheel of this tree and the worker's locked dependencies for the nodes' Python:
+nodes install it without a network, every file against its hash.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from batchimg_worker.version import __version__
+
+from setup import ROOT, VENV, environment, fail, pip
+
+sys.path.append(str(ROOT / "tools" / "infra"))
+
+from locked import for_python
+
+LOCK = ROOT / "requirements" / "worker.txt"
+NODE_PYTHON = "3.12"  # of Ubuntu 24.04
+PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "linux_x86_64")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--python", default=NODE_PYTHON, help="the nodes' Python")
+    parser.add_argument("--to", type=Path, default=ROOT / "dist" / f"batchimg-worker-{__version__}.tar")
+    parser.add_argument("--configure", action="store_true")
+    parser.add_argument("--stack")
+    chosen = parser.parse_args()
+    if (code := make(chosen.to, chosen.python)) != 0:
+        return code
+    print(f"{chosen.to} ({chosen.to.stat().st_size >> 20} MB)")
+    return configure(chosen.to, chosen.stack) if chosen.configure else 0
+
+
+def make(target: Path, python: str) -> int:
+    """The same sources give the same bytes, so that what is there is not sent again."""
+    stamp = target.with_suffix(".made-from")
+    made_from = f"{python} {sources()}"
+    if target.is_file() and stamp.is_file() and stamp.read_text() == made_from:
+        return 0
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as name:
+        folder = Path(name) / "bundle"
+        folder.mkdir()
+        (folder / "requirements.txt").write_text(for_python(LOCK.read_text(), python))
+        if download(folder, python) != 0 or wheel(folder) != 0:
+            return fail("The bundle was not made: the lines above say why. It needs the Python package index.")
+        part = Path(name) / "part.tar"
+        pack(folder, part)
+        part.replace(target)
+    stamp.write_text(made_from)
+    return 0
+
+
+def sources() -> str:
+    """A hash of what a bundle is made from."""
+    worker = sorted(file for file in (ROOT / "worker").rglob("*") if file.suffix in {".py", ".c", ".h", ".yaml"})
+    files = [LOCK, ROOT / "pyproject.toml", Path(__file__), *worker]
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def download(folder: Path, python: str) -> int:
+    """Only wheels that are built: nodes have no compiler, and a source would run code here."""
+    platforms = [option for platform in PLATFORMS for option in ("--platform", platform)]
+    target = ("--python-version", python, "--implementation", "cp", *platforms, "--only-binary", ":all:")
+    lock = str(folder / "requirements.txt")
+    command = ("download", "--require-hashes", "--no-deps", *target, "-r", lock, "-d", str(folder))
+    return subprocess.run(pip(*command), check=False, env=environment()).returncode
+
+
+def wheel(folder: Path) -> int:
+    """This tree's wheel, as one more locked requirement, and pip to install it with."""
+    command = pip("wheel", "--no-build-isolation", "--no-deps", "--no-index", str(ROOT), "-w", str(folder))
+    programs = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    code = subprocess.run(command, check=False, env={**environment(), "PATH": programs}).returncode
+    if code != 0:
+        return code
+    own = next(folder.glob("batchimg-*.whl"))
+    digest = hashlib.sha256(own.read_bytes()).hexdigest()
+    with (folder / "requirements.txt").open("a") as lock:
+        lock.write(f"batchimg=={__version__} --hash=sha256:{digest}\n")
+    shutil.copyfile(next((ROOT / "tools" / "bootstrap").glob("pip-*.whl")), folder / "pip.whl")
+    return 0
+
+
+def pack(folder: Path, target: Path) -> None:
+    def same(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname, entry.mode = 0, 0, 0, "", "", 0o644
+        return entry
+
+    with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as tar:
+        for file in sorted(folder.iterdir()):
+            tar.add(file, arcname=file.name, filter=same)
+
+
+def configure(bundle: Path, stack: str | None) -> int:
+    """Send the bundle where the stack's nodes install one; where they run an image, say how it gets there."""
+    asked = ["pulumi", "stack", "output", "--json", *(["--stack", stack] if stack else [])]
+    text = subprocess.run(asked, cwd=ROOT / "pulumi", check=True, stdout=subprocess.PIPE, text=True).stdout
+    outputs = json.loads(text)
+    command = [str(VENV / "bin" / "batchimg"), "configure", "--outputs", "-"]
+    if outputs.get("worker_bundle"):
+        command += ["--worker", str(bundle)]
+    else:
+        image = outputs["worker_image"]
+        print(f"Nodes run the image {image}. To send it:")
+        print(f"  az acr login --name {image.split('.')[0]} && docker build -t {image} . && docker push {image}")
+    return subprocess.run(command, check=False, cwd=ROOT, input=text, text=True).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
