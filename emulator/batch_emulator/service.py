@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batch_emulator import job_life, landlock, log, node_life, schedule_life
+from batch_emulator import cover, job_life, landlock, log, node_life, schedule_life
 from batch_emulator.account import Account, Settings
 from batch_emulator.clock import Clock, RealClock
 from batch_emulator.commands import Launcher
@@ -145,14 +145,19 @@ class Emulator:
 
 
 def _spawner(settings: Settings, root: Path) -> Spawner:
-    """What starts the tasks: confined to their nodes, unless that is not wanted or, with `auto`, not possible."""
+    """What starts the tasks: confined to their nodes, unless that is not wanted or, with `auto`, not possible.
+
+    Where tasks would miss a folder that is open to all, the emulator's files are covered instead, if that can be done.
+    """
     possible = landlock.version() > 0
     if settings.isolation == "on" and not possible:
         raise ValueError("--isolation on needs Landlock, which this kernel does not have: use auto or off")
-    if settings.isolation == "off" or not possible or (settings.isolation == "auto" and landlock.is_shared(root)):
+    others = tuple(path.resolve() for path in settings.kept_away)
+    if settings.isolation == "off":
         return Spawner()
-    away = (root, *(path.resolve() for path in settings.kept_away))
-    return Spawner(landlock.Confinement(away).enter)
+    if possible and (settings.isolation == "on" or not landlock.is_shared(root)):
+        return Spawner(landlock.Confinement((root, *others)).enter)
+    return Spawner(cover.Cover((root, root / "tls"), others).enter) if cover.is_possible() else Spawner()
 
 
 def in_memory(

@@ -17,7 +17,7 @@ from azure.batch import BatchClient, models
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import HttpResponseError
 
-from batch_emulator import landlock
+from batch_emulator import cover, landlock
 from batch_emulator.routes import ROUTES
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
@@ -400,6 +400,22 @@ def test_where_tasks_would_miss_a_shared_folder_they_are_not_confined_unless_tol
     emulator.task("a", f"/bin/sh -c 'echo x > {shared}/new && cat {shared}/new'")
     until(lambda: emulator.client.get_task("j", "a").state == "completed")
     assert emulator.text("a") == "x\n"
+
+
+@pytest.mark.skipif(not cover.is_possible(), reason="needs root")
+def test_in_a_shared_folder_the_emulators_files_are_empty_to_tasks(start, tmp_path, until):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    state = shared / "state"
+    emulator = start("--data-dir", str(state))
+    emulator.pool()
+    emulator.job()
+    secrets = f"{state}/account.json {state}/journal.sqlite {tmp_path}/ready.json"
+    emulator.task("a", f"/bin/sh -c 'cat {secrets} | wc -c; echo x > {state}/account.json; rm -f {state}/account.json'")
+    until(lambda: emulator.client.get_task("j", "a").state == "completed")
+    assert emulator.text("a") == "0\n"
+    assert json.loads((state / "account.json").read_text())["key"] == emulator.ready["key"]
 
 
 def test_faults_and_the_window_are_told_to_who_started_it(start, tmp_path, until):
