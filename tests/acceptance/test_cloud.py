@@ -17,8 +17,8 @@ from batchimg.doctor import examine
 from batchimg.errors import ServiceError
 from batchimg.management import AccountFacts, Management
 from batchimg.order import Order
+from batchimg.recipes import read_instructions
 from batchimg.settings import Settings
-from batchimg_worker.recipe import load_recipe
 from batchimg_worker.storage import BlobStore
 from batchimg_worker.version import __version__
 
@@ -199,7 +199,7 @@ def test_tasks_are_told_which_identity_to_use_and_which_image_to_run_in(account,
         update={"node_identity": "6f1c4f7e-0000", "worker_image": "one.azurecr.io/batchimg-worker:0.1.0"}
     )
     services = replace(account.services, settings=settings)
-    order = Order.of(settings, str(noise(tmp_path / "images", 2, side=16)), load_recipe("augment"))
+    order = Order.of(settings, str(noise(tmp_path / "images", 2, side=16)), read_instructions("augment", (), ()))
     run = order.place(services).spec.run
     environment = {one.name: one.value for one in account.client.get_job(run).common_environment_settings}
     assert environment == {"BATCHIMG_STORAGE_ENDPOINT": account.blob, "AZURE_CLIENT_ID": "6f1c4f7e-0000"}
@@ -209,7 +209,9 @@ def test_tasks_are_told_which_identity_to_use_and_which_image_to_run_in(account,
 
 def test_without_an_image_or_an_identity_tasks_are_told_of_neither(account, tmp_path):
     account.pool(targetDedicatedNodes=0)
-    order = Order.of(account.services.settings, str(noise(tmp_path / "pictures", 1, side=16)), load_recipe("augment"))
+    order = Order.of(
+        account.services.settings, str(noise(tmp_path / "pictures", 1, side=16)), read_instructions("augment", (), ())
+    )
     run = order.place(account.services).spec.run
     names = {one.name for one in account.client.get_job(run).common_environment_settings}
     assert names == {"BATCHIMG_STORAGE_ENDPOINT"}
