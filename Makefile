@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup infra demo test lint audit check fmt docs graphs pictures lock bench bench-worker bench-status \
-	bench-plot clients kernels bundle configure pulumi-cli rehearsal
+	bench-plot bench-tiles clients kernels bundle configure pulumi-cli rehearsal
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ bench-status: setup  ## `batchimg status` of a run of 1,000,000 images
 
 bench-plot: setup  ## draw the tables of docs/benchmarks.md
 	@$(VENV)/python benchmarks/plot.py
+
+bench-tiles: setup  ## one huge image in tiles beside pyvips; SIDE=4000 for a smaller one
+	@$(VENV)/python benchmarks/tiles.py $(if $(SIDE),--side $(SIDE))
 
 kernels: setup  ## compile the worker's C kernels, after a change of them
 	@$(VENV)/python tools/native.py

@@ -12,6 +12,7 @@ from batchimg.recipes import Instructions
 from batchimg.scan import is_url, scan, scan_blobs, source_of
 from batchimg.settings import Settings
 from batchimg.submit import Submitted, submit
+from batchimg.tiles import check_tiles
 from batchimg.upload import upload
 from batchimg_worker.contract import INPUTS, Limits, Source
 from batchimg_worker.naming import check_paths
@@ -46,11 +47,11 @@ class Order:
 
     def scan_folder(self) -> Dataset | None:
         """The images of a folder, None for a URL; wrong input is found before any service is asked."""
-        return None if self.is_url else scan(self.dataset)
+        return None if self.is_url else self._scanned()
 
     def plan_folder(self) -> Plan:
-        """The plan of a folder: nothing is sent and no file is opened."""
-        return self._plan(scan(self.dataset))
+        """The plan of a folder: nothing is sent, and nothing is read but the headers of large files."""
+        return self._plan(self._scanned())
 
     def reduced_folder(self, services: Services, plan: Plan) -> Reduced:
         """The plan of a folder without what is done, by names and sizes: checksums are compared when it is sent."""
@@ -59,7 +60,7 @@ class Order:
     def plan_blobs(self, services: Services) -> tuple[Plan, Source]:
         """The plan of a dataset in blob storage: its container is listed."""
         source = source_of(self.dataset, services.store.endpoint)
-        return self._plan(scan_blobs(self.dataset, source, services.store_of(source))), source
+        return self._plan(self._checked(scan_blobs(self.dataset, source, services.store_of(source)))), source
 
     def reduced(self, services: Services, plan: Plan, source: Source) -> Reduced:
         """The plan without what the latest run over these images has, unless everything is wanted."""
@@ -83,7 +84,7 @@ class Order:
             plan, source = self.plan_blobs(services)
             _check(services)
         else:
-            found = found or scan(self.dataset)
+            found = found or self._scanned()
             _check(services)
             sent, source = upload(found, services.store, services.settings.upload_threads, observer)
             plan = self._plan(sent)
@@ -98,9 +99,16 @@ class Order:
     def _name(self, plan: Plan) -> str:
         return self.name or _default_name(plan.dataset)
 
-    def _plan(self, dataset: Dataset) -> Plan:
-        """The plan. Raises RecipeError where two pictures would get one name."""
+    def _scanned(self) -> Dataset:
+        return self._checked(scan(self.dataset))
+
+    def _checked(self, dataset: Dataset) -> Dataset:
+        """Raises RecipeError where two pictures would get one name, or a step cannot be done in tiles."""
         check_paths(self.instructions.recipe, dataset.paths)
+        check_tiles(self.instructions.recipe, self.limits, dataset)
+        return dataset
+
+    def _plan(self, dataset: Dataset) -> Plan:
         return make_plan(dataset, self.instructions, self.limits, self.chunk_images)
 
 

@@ -1,8 +1,10 @@
 """Preview: a recipe on one image, in this process, exactly as a node would do it."""
 
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from batchimg.errors import InputError, MachineError
@@ -13,6 +15,7 @@ from batchimg_worker.recipe import Recipe
 
 if TYPE_CHECKING:
     from batchimg_worker.apply import EncodedVariant, Work
+    from batchimg_worker.tiles.process import Room
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +47,27 @@ def preview(image: Path, recipe: Recipe, settings: Settings, to: Path | None = N
 
     Raises InputError where the file cannot be read, ImageError where it is no image that can be done.
     """
-    from batchimg_worker.apply import process
     from batchimg_worker.memory import image_limits
+    from batchimg_worker.tiles.process import Room
+
+    folder = to or Path(f"preview-{image.stem}")
+    began = time.perf_counter()
+    with TemporaryDirectory(prefix="batchimg-") as scratch:
+        room = Room(image_limits(settings.limits), settings.tiles, Path(scratch))
+        try:
+            return _made(image, _opened(image, recipe, room), folder, began)
+        except ImageError as error:
+            raise type(error)(f"{image}: {error.message}", error.hint) from error
+
+
+def _opened(image: Path, recipe: Recipe, room: "Room") -> "Work":
+    from batchimg_worker.tiles.process import process_file
 
     try:
-        content = image.read_bytes()
+        return process_file(image, recipe, room)
     except OSError as error:
-        raise InputError(f"cannot read {str(image)!r}: {error.strerror}", "Give the path of an image file.") from None
-    folder = to or Path(f"preview-{image.stem}")
-    limits = image_limits(settings.limits)
-    began = time.perf_counter()
-    try:
-        return _made(image, process(content, recipe, limits), folder, began)
-    except ImageError as error:
-        raise type(error)(f"{image}: {error.message}", error.hint) from error
+        reason = f"cannot read {str(image)!r}: {error.strerror}"
+        raise InputError(reason, "Give the path of an image file.") from None
 
 
 def _made(image: Path, processed: "Work", folder: Path, began: float) -> Preview:
@@ -86,7 +96,10 @@ def _write(variant: "EncodedVariant", file: Path) -> PreviewPicture:
     content = variant.encoded.data
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+        if isinstance(content, Path):
+            shutil.move(content, file)
+        else:
+            file.write_bytes(content)
     except OSError as error:
         raise MachineError(f"cannot write {str(file)!r}: {error.strerror}", "Give another folder with --to.") from None
-    return PreviewPicture(variant.variant, file, variant.width, variant.height, len(content))
+    return PreviewPicture(variant.variant, file, variant.width, variant.height, variant.encoded.size)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,11 +15,12 @@ from pydantic_settings import (
 )
 
 from batchimg.errors import SettingsError
-from batchimg_worker.contract import Limits
+from batchimg_worker.contract import Limits, Tiles
 from batchimg_worker.storage import is_loopback
 
 SETTINGS_FILE = "batchimg.toml"
 PREFIX = "BATCHIMG_"
+TILE_WORDS = ("auto", "always", "off")
 # Environment variables of ours that are no settings: where the local stack lives, and the tests' switch.
 OTHER_VARIABLES = {"HOME", "CACHE_DIR", "LIVE", "DEBUG", "CONFIG"}
 
@@ -46,6 +47,9 @@ class Settings(BaseSettings):
     memory_mb: int = Field(2048, ge=512, description="memory that one task may use; a larger image is refused")
     image_seconds: float = Field(1800.0, gt=0, description="an image that takes longer is given up")
     allow_truncated: bool = Field(False, description="keep what there is of an image whose end is missing")
+    tiles: Tiles = Field(
+        "auto", description="images in tiles: auto, always, off, or always and of so many pixels a side"
+    )
     task_retries: int = Field(2, ge=0, le=100, description="how often a failed task is tried again")
     max_hours: float = Field(
         168.0, gt=0, le=4320, description="a run is ended by Azure Batch so long after it began, whatever happens"
@@ -69,6 +73,15 @@ class Settings(BaseSettings):
 
     _file: ClassVar[Path | None] = None
 
+    @field_validator("tiles", mode="before")
+    @classmethod
+    def _tiles(cls, value: object) -> object:
+        """The environment has only texts; and one message instead of one for each way to say it."""
+        number = int(value) if isinstance(value, str) and value.isdigit() else value
+        if number in TILE_WORDS or (isinstance(number, int) and 16 <= number <= 65_536):
+            return number
+        raise ValueError("use auto, always, off, or a number of pixels from 16 to 65536")
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -85,12 +98,12 @@ class Settings(BaseSettings):
     @property
     def limits(self) -> Limits:
         """What one task may use."""
-        allowed = True if self.allow_truncated else None
         return Limits(
             max_megapixels=self.max_megapixels,
             memory_mb=self.memory_mb,
             image_seconds=self.image_seconds,
-            allow_truncated=allowed,
+            allow_truncated=True if self.allow_truncated else None,
+            tiles=None if self.tiles == "auto" else self.tiles,
         )
 
     @property

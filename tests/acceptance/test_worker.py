@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from batchimg_worker import contract
+from batchimg_worker.codec import decode
 from batchimg_worker.contract import ImageEntry, Limits, ManifestHeader, RunSpec, Source, dump
 from batchimg_worker.recipe import recipe_from_ops
 from batchimg_worker.storage import BlobStore
@@ -226,3 +229,34 @@ def test_storage_that_refuses_the_key_ends_the_task_with_a_message(bench, tmp_pa
     assert done.returncode == 69
     assert "signing in failed" in done.stderr or "AuthorizationFailure" in done.stderr
     assert "d3Jvbmc=" not in done.stderr
+
+
+def test_images_in_tiles_become_the_same_pictures_and_say_so(bench, tmp_path):
+    folder = noise(tmp_path, 2)
+    tiles = {"max_megapixels": 200.0, "memory_mb": 512, "tiles": 64}
+    whole_names, tiled_names = bench.write_run("whole", folder), bench.write_run("tiled", folder, limits=tiles)
+    assert whole_names == tiled_names
+    assert bench.work("whole").returncode == bench.work("tiled").returncode == 0
+    outputs = bench.store.container("outputs")
+    for path in bench.names("outputs", "tiled/flip-horizontal/"):
+        mirrored = decode(outputs.read(path.replace("tiled/", "whole/", 1))).array
+        assert np.array_equal(decode(outputs.read(path)).array, mirrored)
+    _, *records = bench.store.container("runs").read(contract.result_path("tiled", 0)).splitlines()
+    assert len(records) == len(tiled_names)
+    for record in map(json.loads, records):
+        assert (record["status"], record["notes"][0]) == ("done", "in tiles")
+        assert all(outputs.stat(f"tiled/{one['variant']}/{one['path']}") for one in record["outputs"])
+
+
+def test_an_original_that_does_not_fit_into_memory_is_worked_on_from_disk(bench, tmp_path):
+    tifffile.imwrite(tmp_path / "huge.tif", np.full((11_000, 6_000), 7, np.uint8))
+    recipe = json.loads(dump(recipe_from_ops(["flip=vertical", "thumbnail=100"])))
+    limits = {"max_megapixels": 200.0, "memory_mb": 512}
+    bench.write_run("huge", tmp_path, limits=limits, recipe=recipe)
+    assert bench.work("huge").returncode == 0
+    header, record = map(json.loads, bench.store.container("runs").read(contract.result_path("huge", 0)).splitlines())
+    assert (record["status"], record["notes"][0]) == ("done", "in tiles")
+    assert header["peak_memory_bytes"] < 400 << 20
+    small = decode(bench.store.container("outputs").read("huge/thumbnail-100/huge.tif")).array
+    assert small.shape == (100, 55)
+    assert (small == 7).all()

@@ -32,6 +32,7 @@ from batchimg_worker.operations import MEASURES, OPERATIONS, Shape
 from batchimg_worker.operations.kernels import TEMPORARY_BYTES
 from batchimg_worker.planes import Planes
 from batchimg_worker.recipe import Measurement, Output, Recipe, Step
+from batchimg_worker.tiles.files import EncodedFile
 
 MEGABYTE = 1024 * 1024
 SHORT_BITS = 16
@@ -58,7 +59,7 @@ class EncodedVariant:
     """
 
     variant: str
-    encoded: Encoded
+    encoded: Encoded | EncodedFile
     width: int
     height: int
     output: Output
@@ -109,7 +110,7 @@ def _computed(root: Branch, original: Source) -> Iterator[tuple[str, Source]]:
     while waiting:
         branch, result = waiting.pop()
         if branch.step is not None:
-            with _told(f"variant {branch.any_variant()}: {branch.step.operation}"):
+            with told(f"variant {branch.any_variant()}: {branch.step.operation}"):
                 result = _run(branch.step, result)
         waiting += [(child, result) for child in reversed(branch.children.values())]
         for variant in branch.variants:
@@ -126,7 +127,7 @@ def measure(picture: Picture, recipe: Recipe) -> Measured:
 
 
 def _numbers(entry: Measurement, picture: Picture) -> Mapping[str, float | str | None]:
-    with _told(f"measure {entry.measure}"):
+    with told(f"measure {entry.measure}"):
         found = MEASURES.get(entry.measure)
         source = picture.metadata if found.reads == "metadata" else picture.array
         numbers: Mapping[str, float | str | None] = found.run(source, entry.parameters)
@@ -142,7 +143,7 @@ def _run(step: Step, source: Source) -> Source:
 
 
 @contextmanager
-def _told(where: str) -> Iterator[None]:
+def told(where: str) -> Iterator[None]:
     """Turn whatever an operation raises into one line of OperationFailed: one of a third party may raise anything."""
     try:
         yield
@@ -243,7 +244,14 @@ def _written(result: Source, output: Output) -> Encoded:
     if isinstance(result, Planes):
         return planes.write(result, output)
     kind = written_format(result.format, output.format)
-    return encode(result, kind, quality=output.quality, subsampling=output.subsampling, bits=output.bits)
+    return encode(
+        result,
+        kind,
+        quality=output.quality,
+        subsampling=output.subsampling,
+        bits=output.bits,
+        pyramid=output.pyramid is True,
+    )
 
 
 def process(data: bytes, recipe: Recipe, limits: DecodeLimits | None = None) -> Work:

@@ -33,6 +33,7 @@ What was decided for one image is in its ``notes``. `decoding` and `encoding` ho
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -127,6 +128,16 @@ class Encoded:
     data: bytes
     format: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self.data)
+
+    @property
+    def md5(self) -> bytes:
+        """The checksum, 16 bytes."""
+        return hashlib.md5(self.data, usedforsecurity=False).digest()
 
 
 def decode(
@@ -257,19 +268,21 @@ def turned(array: Image, orientation: int) -> Image:
     return array[:, ::-1] if orientation in (2, 3, 6, 7) else array
 
 
-def encode(
+def encode(  # noqa: PLR0913 - everything that an output can say
     picture: Picture,
     format: str,  # noqa: A002 - the recipe's word
     *,
     quality: int = 90,
     subsampling: str | None = None,
     bits: int | None = None,
+    pyramid: bool = False,
 ) -> Encoded:
     """Write ``picture.array`` as ``format``, which `written_format` gave. Raises EncodeError.
 
     ``subsampling`` is for JPEG and AVIF, None for 4:2:0; ``bits`` converts to 8 or 16 where the format has these.
+    ``pyramid`` adds smaller versions to a TIFF.
     """
-    wanted = encoding.Wanted(format, quality, picture.icc_profile, subsampling or encoding.CHROMA)
+    wanted = encoding.Wanted(format, quality, picture.icc_profile, subsampling or encoding.CHROMA, pyramid)
     array, converted = _with_bits(picture.array, format, bits)
     with _told(format), quiet():
         data, notes = encoding.write(array, wanted)

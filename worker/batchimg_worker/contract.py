@@ -57,6 +57,9 @@ Prefix = Annotated[str, AfterValidator(_safe_prefix)]
 Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
+Tiles = Literal["auto", "always", "off"] | Annotated[int, Field(ge=16, le=65_536)]
+"""When an image is worked on in tiles: where it would not fit as a whole, always, never, or always and of this side."""
+
 Seconds = Annotated[float, Field(ge=0)]
 
 
@@ -67,12 +70,13 @@ class Document(BaseModel):
 
 
 class Limits(Document):
-    """What one task may use; an image beyond it is recorded as failed."""
+    """What one task may use; an image beyond it is recorded as failed. ``tiles`` is None for auto."""
 
     max_megapixels: Annotated[float, Field(gt=0)] = 200.0
     memory_mb: Annotated[int, Field(ge=512)] = 2048
     image_seconds: Annotated[float, Field(gt=0)] | None = None
     allow_truncated: Literal[True] | None = None
+    tiles: Tiles | None = None
 
 
 class Source(Document):

@@ -182,17 +182,28 @@ def _tiff(data: bytes, number: int) -> Pixels:
         if colours is None or page.bitspersample < BYTE_BITS:
             return replace(_pillow(data, number), upright=True)
         array = page.asarray().reshape(page.shaped)
-        profile = page.tags.get(ICC_TAG)
         separate, depth, height, width, _ = page.shaped
         if depth != 1:
             raise DecodeError(f"is a volume of {depth} layers", "Write each layer as an image of its own.")
         array = np.moveaxis(array[:, 0], 0, -1)[..., 0, :] if separate > 1 else array[0, 0]
-        array, notes = _with_alpha(array.reshape(height, width, -1), colours, page.extrasamples)
-        if photometric(page) == "MINISWHITE" and array.dtype.kind == "u":
-            array = np.concatenate([~array[..., :1], array[..., 1:]], axis=2)
-        array, widened = _widened(array, page.bitspersample)
+        array, notes = of_page(array.reshape(height, width, -1), page, colours)
         array = array[..., 0] if array.shape[2] == 1 else array
-        return Pixels(array, profile.value if profile and isinstance(profile.value, bytes) else None, notes + widened)
+        return Pixels(array, tiff_profile(page), notes)
+
+
+def tiff_profile(page: tifffile.TiffPage) -> bytes | None:
+    """The colour profile of a page."""
+    tag = page.tags.get(ICC_TAG)
+    return tag.value if tag and isinstance(tag.value, bytes) else None
+
+
+def of_page(array: Image, page: tifffile.TiffPage, colours: int) -> tuple[Image, tuple[str, ...]]:
+    """Any rows of a page as they are decoded, (rows, columns, samples), to grey levels, colours and alpha."""
+    array, notes = _with_alpha(array, colours, page.extrasamples)
+    if photometric(page) == "MINISWHITE" and array.dtype.kind == "u":
+        array = np.concatenate([~array[..., :1], array[..., 1:]], axis=2)
+    array, widened = _widened(array, page.bitspersample)
+    return array, notes + widened
 
 
 def _with_alpha(array: Image, colours: int, extra: tuple[int, ...]) -> tuple[Image, tuple[str, ...]]:

@@ -43,6 +43,7 @@ class Wanted:
     quality: int
     icc_profile: bytes | None = None
     subsampling: str = "4:2:0"
+    pyramid: bool = False
 
 
 def write(array: Image, wanted: Wanted) -> tuple[bytes, tuple[str, ...]]:
@@ -208,7 +209,15 @@ def write_page(file: tifffile.TiffWriter, array: Image, profile: bytes | None) -
     )
 
 
+def _pyramid(array: Image, _: int, profile: bytes | None) -> bytes:
+    from batchimg_worker.tiles.tiff import pyramid_of
+
+    return pyramid_of(array, profile)
+
+
 def _writer(wanted: Wanted) -> Callable[[Image, int, bytes | None], bytes]:
+    if wanted.pyramid:
+        return _pyramid
     if wanted.subsampling != CHROMA and wanted.format in _SUBSAMPLING:
         return partial(_SUBSAMPLING[wanted.format], subsampling=wanted.subsampling)
     return _WRITERS[wanted.format]

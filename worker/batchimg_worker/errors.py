@@ -54,6 +54,10 @@ class OperationFailed(ImageError):  # noqa: N818 - the name is what a user reads
     """An operation refused this image: a crop larger than it, say."""
 
 
+class TilingRefused(OperationFailed):
+    """The image does not fit into memory, and a step of the recipe cannot be done in tiles."""
+
+
 class EncodeError(ImageError):
     """The result cannot be written in the wanted format."""
 

@@ -2,7 +2,7 @@
 
 One frame is held at a time, and what has been written of files that hold several. An animation stays one where the
 output's format can hold it (PNG, WebP), and so do the pages of a TIFF in a TIFF; otherwise, and wherever a name has
-`{frame}`, each frame becomes a file.
+`{frame}` or a TIFF gets a pyramid, each frame becomes a file.
 """
 
 from __future__ import annotations
@@ -270,6 +270,6 @@ class _Together:
 
     def _is_held(self, written: str, output: Output) -> bool:
         """Whether a file of this format gets every frame."""
-        if output.name is not None and "{frame}" in output.name:
+        if output.pyramid or (output.name is not None and "{frame}" in output.name):
             return False
         return written == "tiff" or (written in ANIMATED and self._source.is_animation)

@@ -137,8 +137,11 @@ def riff_bytes(data: bytes) -> int:
     return 8 + int.from_bytes(data[4:8], "little")
 
 
-def unreadable(data: bytes, error: Exception) -> DecodeError:
-    """Any library's exception in one line: truncated, damaged, or no image at all."""
+def unreadable(data: bytes, error: Exception, size: int | None = None) -> DecodeError:
+    """Any library's exception in one line: truncated, damaged, or no image at all.
+
+    ``size`` is that of the file where ``data`` is only its beginning.
+    """
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if "cannot identify image file" in text:
         if data[:3] == JPEG_SIGNATURE or data[:8] == PNG_SIGNATURE or data[4:12] in AVIF_SIGNATURES:
@@ -146,7 +149,7 @@ def unreadable(data: bytes, error: Exception) -> DecodeError:
         return DecodeError(f"is not an image (it begins with {_beginning(data)})", "Remove it from the dataset.")
     if "truncated" in text.lower() or isinstance(error, EOFError):
         return DecodeError(
-            f"truncated: the file ends after {len(data):,} bytes, before its last pixels", "Copy it again."
+            f"truncated: the file ends after {size or len(data):,} bytes, before its last pixels", "Copy it again."
         )
     if isinstance(error, MemoryError):
         return DecodeError("not enough memory to decode it", "Use a larger node or fewer slots a node.")
@@ -210,7 +213,7 @@ def orientation_of(value: object) -> int:
 
 def _special_jpeg(data: bytes) -> Header | None:
     """The header of a JPEG that Pillow does not read: lossless, or of more than 8 bits. None for all others."""
-    for marker, segment in _jpeg_segments(data):
+    for marker, segment in jpeg_segments(data):
         if 0xC0 <= marker <= LAST_FRAME and marker not in NO_FRAMES and len(segment) >= 6:
             bits, height, width, channels = struct.unpack(">BHHB", segment[:6])
             process = JPEG_FRAMES.get(marker, "other")
@@ -220,7 +223,8 @@ def _special_jpeg(data: bytes) -> Header | None:
     return None
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Marker and body of each segment before the first scan."""
     place = 2
     while place + 4 <= len(data):
         if data[place] != 0xFF:
@@ -239,18 +243,23 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _tiff(data: bytes, number: int = 0) -> Header:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = page_of(file, number)
-        _complete(page, len(data))
-        if is_preview(page):
-            raise DecodeError("is a camera raw file, or begins with a preview", "Develop it to JPEG or TIFF first.")
-        size = (page.imagewidth, page.imagelength, page.samplesperpixel, page.bitspersample)
-        if not all(isinstance(number, int) for number in size):
-            raise DecodeError("has channels of different sizes or depths", "Write it with equal channels.")
-        width, height, samples, bits = size
-        channels = {"PALETTE": 3, "SEPARATED": 3}.get(photometric(page), samples)
-        tag = page.tags.get(ORIENTATION_TAG)
-        turned = orientation_of(tag.value) if tag is not None else 1
-        return Header("tiff", width, height, channels, bits, photometric(page).lower(), turned, len(file.pages))
+        return tiff_header(file, len(data), number)
+
+
+def tiff_header(file: tifffile.TiffFile, length: int, number: int = 0) -> Header:
+    """The header of a page of an open TIFF file of so many bytes. Raises DecodeError."""
+    page = page_of(file, number)
+    _complete(page, length)
+    if is_preview(page):
+        raise DecodeError("is a camera raw file, or begins with a preview", "Develop it to JPEG or TIFF first.")
+    size = (page.imagewidth, page.imagelength, page.samplesperpixel, page.bitspersample)
+    if not all(isinstance(each, int) for each in size):
+        raise DecodeError("has channels of different sizes or depths", "Write it with equal channels.")
+    width, height, samples, bits = size
+    channels = {"PALETTE": 3, "SEPARATED": 3}.get(photometric(page), samples)
+    tag = page.tags.get(ORIENTATION_TAG)
+    turned = orientation_of(tag.value) if tag is not None else 1
+    return Header("tiff", width, height, channels, bits, photometric(page).lower(), turned, len(file.pages))
 
 
 def _directory(data: bytes) -> int:

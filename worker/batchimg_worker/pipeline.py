@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchimg_worker.budget import ByteBudget
@@ -25,6 +27,7 @@ from batchimg_worker.contract import (
     Output,
     RunSpec,
     StageSeconds,
+    Tiles,
     output_path,
 )
 from batchimg_worker.errors import ImageError, InputError, StorageError
@@ -32,6 +35,7 @@ from batchimg_worker.hand import Hand
 from batchimg_worker.memory import image_limits, queue_bytes
 from batchimg_worker.naming import Which, result_name
 from batchimg_worker.storage import Container
+from batchimg_worker.tiles.files import LARGE_BYTES, fetch
 
 if TYPE_CHECKING:
     from batchimg_worker.apply import EncodedVariant, Work
@@ -53,9 +57,9 @@ class Fetched:
     """An original on its way from storage to the decoder."""
 
     entry: ImageEntry
-    content: bytes
+    content: bytes | Path
     seconds: float
-    problem: InputError | None = None
+    problem: ImageError | None = None
 
 
 @dataclass
@@ -81,6 +85,8 @@ class Pipeline:
         self._hand = hand or Hand()
         self._queue_bytes = queue_bytes(spec.limits)
         self._write_budget = ByteBudget(self._queue_bytes)
+        self._tiles: Tiles = spec.limits.tiles or "auto"
+        self._scratch = tempfile.TemporaryDirectory(prefix="batchimg-", ignore_cleanup_errors=True)
 
     def run(self, entries: Iterator[ImageEntry]) -> Iterator[ImageResult]:
         """One record an image, as they are done. Raises StorageError where storage does not answer."""
@@ -102,6 +108,7 @@ class Pipeline:
         finally:
             fetchers.shutdown(wait=True, cancel_futures=True)
             writers.shutdown(wait=True, cancel_futures=True)
+            self._scratch.cleanup()
 
     def _fetch_ahead(self, fetchers: ThreadPoolExecutor, entries: Iterator[ImageEntry]) -> Iterator[Fetched]:
         ahead: deque[tuple[Future[Fetched], int]] = deque()
@@ -120,6 +127,8 @@ class Pipeline:
 
     def _fetch(self, entry: ImageEntry) -> Fetched:
         began = time.perf_counter()
+        if entry.size > LARGE_BYTES and self._tiles != "off":
+            return self._fetch_file(entry)
         try:
             content = self._inputs.read(self._spec.source.prefix + entry.path)
         except StorageError as error:
@@ -131,14 +140,29 @@ class Pipeline:
             return Fetched(entry, b"", seconds, InputError("the original has changed since it was submitted"))
         return Fetched(entry, content, seconds)
 
+    def _fetch_file(self, entry: ImageEntry) -> Fetched:
+        """As `_fetch`, into a file: the original may be larger than the memory."""
+        began = time.perf_counter()
+        try:
+            pieces = self._inputs.read_chunks(self._spec.source.prefix + entry.path)
+            path = fetch(pieces, Path(self._scratch.name), entry.size, entry.md5)
+        except StorageError as error:
+            if error.code not in OF_THIS_BLOB:
+                raise
+            return Fetched(entry, b"", 0.0, InputError(f"the original cannot be read: {error.message}"))
+        except ImageError as error:
+            return Fetched(entry, b"", time.perf_counter() - began, error)
+        return Fetched(entry, path, time.perf_counter() - began)
+
     def _work(self, fetched: Fetched, writers: ThreadPoolExecutor) -> InWork:
         work = InWork(fetched.entry, fetched.seconds, problem=fetched.problem)
         if fetched.problem is not None:
             return work
-        from batchimg_worker.apply import process  # late: the first originals come while the image libraries load
+        from batchimg_worker.tiles.process import Room, process_any  # late: originals come while this loads
 
         try:
-            work.processed = process(fetched.content, self._spec.recipe, image_limits(self._spec.limits))
+            room = Room(image_limits(self._spec.limits), self._tiles, Path(self._scratch.name))
+            work.processed = process_any(fetched.content, self._spec.recipe, room)
             for variant in work.processed.outputs:
                 self._put(variant, work, writers)
         except ImageError as error:
@@ -148,9 +172,8 @@ class Pipeline:
         return work
 
     def _put(self, variant: EncodedVariant, work: InWork, writers: ThreadPoolExecutor) -> None:
-
         content, format_ = variant.encoded.data, variant.encoded.format
-        md5 = hashlib.md5(content, usedforsecurity=False).digest()
+        md5 = variant.encoded.md5
         which = Which(bool(work.entry.apart), variant.frame)
         name = result_name(work.entry.path, variant.variant, format_, variant.output, which)
         work.notes += tuple(note for note in variant.encoded.notes if note not in work.notes)
@@ -158,14 +181,18 @@ class Pipeline:
             Output(
                 variant=variant.variant,
                 path=name,
-                size=len(content),
+                size=variant.encoded.size,
                 md5=md5.hex(),
                 width=variant.width,
                 height=variant.height,
             )
         )
+        target = output_path(self._spec.run, variant.variant, name)
+        if isinstance(content, Path):
+            work.puts.append(writers.submit(self._write_file, target, content, md5))
+            return
         self._write_budget.take(len(content))
-        work.puts.append(writers.submit(self._write, output_path(self._spec.run, variant.variant, name), content, md5))
+        work.puts.append(writers.submit(self._write, target, content, md5))
 
     def _write(self, path: str, content: bytes, md5: bytes) -> float:
         began = time.perf_counter()
@@ -173,6 +200,13 @@ class Pipeline:
             self._outputs.write(path, content, md5=md5)
         finally:
             self._write_budget.give_back(len(content))
+        return time.perf_counter() - began
+
+    def _write_file(self, path: str, file: Path, md5: bytes) -> float:
+        began = time.perf_counter()
+        with file.open("rb") as content:
+            self._outputs.write(path, content, md5=md5)
+        file.unlink()
         return time.perf_counter() - began
 
     def _record(self, work: InWork) -> ImageResult:

@@ -86,6 +86,7 @@ class Output(_Value):
 
     ``subsampling`` is that of colours in JPEG and AVIF, None for 4:2:0. ``bits`` converts to 8 or 16 a channel, None
     keeps them where the format can. ``name`` is a template of `batchimg_worker.naming`, None for the original's name.
+    ``pyramid`` adds smaller versions to a TIFF, for viewers.
     """
 
     format: Format = "same"
@@ -93,9 +94,12 @@ class Output(_Value):
     subsampling: Subsampling | None = None
     bits: Literal[8, 16] | None = None
     name: str | None = None
+    pyramid: Literal[True] | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> Output:
+        if self.pyramid and self.format != "tiff":
+            raise RecipeError(f"{self.format} has no pyramid", "Only TIFF has: write `format: tiff` as well.")
         if self.subsampling is not None and self.format not in SUBSAMPLED:
             raise RecipeError(f"{self.format} has no subsampling", "Only JPEG and AVIF have; remove it.")
         if self.bits == max(BITS) and self.format not in DEEP:

@@ -9,7 +9,7 @@ from batchimg_worker.operations import nearest
 from batchimg_worker.recipe_model import BITS, FORMATS, SUBSAMPLINGS, Output
 
 FORMAT_ALIASES = {"jpg": "jpeg", "tif": "tiff"}
-KEYS = ("format", "quality", "subsampling", "bits", "name")
+KEYS = ("format", "quality", "subsampling", "bits", "name", "pyramid")
 
 
 def output(document: Mapping[str, object]) -> Output:
@@ -23,6 +23,7 @@ def output(document: Mapping[str, object]) -> Output:
         "subsampling": _subsampling(document.get("subsampling")),
         "bits": _bits(document.get("bits")),
         "name": _name(document.get("name")),
+        "pyramid": _pyramid(document.get("pyramid")),
     }
     return Output.model_validate(values)
 
@@ -60,6 +61,12 @@ def _bits(value: object) -> object:
     if isinstance(value, bool) or value not in BITS:
         raise RecipeError(f"bits cannot be {value!r}", "Use 8, 16 or keep.")
     return value
+
+
+def _pyramid(value: object) -> object:
+    if value is None or isinstance(value, bool):
+        return value or None
+    raise RecipeError(f"pyramid cannot be {value!r}", "Use true or false.")
 
 
 def _name(value: object) -> object:

@@ -40,6 +40,15 @@ TruncatedOption = Annotated[
 ]
 
 
+TilesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tiles",
+        help="Huge images in tiles: auto (what does not fit in memory), always, off, or a side. [default: auto]",
+    ),
+]
+
+
 def settings_of(context: typer.Context, **flags: object) -> "Settings":
     """The settings, with the command's own flags on top."""
     from batchimg.settings import load_settings

@@ -10,6 +10,7 @@ from batchimg.cli.common import (
     OperationsOption,
     OpOption,
     RecipeOption,
+    TilesOption,
     TruncatedOption,
     instructions_of,
     screen,
@@ -33,12 +34,13 @@ def preview(  # noqa: PLR0913 - a command's options
     to: Annotated[
         Path | None, typer.Option("--to", help="The folder for the pictures; default: preview-IMAGE.")
     ] = None,
+    tiles: TilesOption = None,
 ) -> None:
     """Run the recipe on one image, in this process."""
     from batchimg.preview import preview as run
 
     drawn_on = screen()
-    settings = settings_of(context, allow_truncated=allow_truncated)
+    settings = settings_of(context, allow_truncated=allow_truncated, tiles=tiles)
     drawn_on.previewed(run(image, instructions_of(recipe, op, operations).recipe, settings, to))
 
 

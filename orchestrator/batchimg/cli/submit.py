@@ -10,6 +10,7 @@ from batchimg.cli.common import (
     OperationsOption,
     OpOption,
     RecipeOption,
+    TilesOption,
     TruncatedOption,
     instructions_of,
     screen,
@@ -42,6 +43,7 @@ def submit(  # noqa: PLR0913 - a command's options
     chunk_images: Annotated[
         int | None, typer.Option(min=1, help="Images a task; default: by size, 2 to 10 minutes a task.")
     ] = None,
+    tiles: TilesOption = None,
     name: Annotated[str | None, typer.Option(help="The run's name; default: the folder's.")] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Every image, not only what is new or has changed since the latest run.")
@@ -65,7 +67,9 @@ def submit(  # noqa: PLR0913 - a command's options
     needs_watching(notify, wait, "--wait")
     drawn_on = screen()
     _refuse_several(others)
-    settings = settings_of(context, chunk_images=chunk_images, max_hours=max_hours, allow_truncated=allow_truncated)
+    settings = settings_of(
+        context, chunk_images=chunk_images, max_hours=max_hours, allow_truncated=allow_truncated, tiles=tiles
+    )
     instructions = instructions_of(recipe, op, operations)
     order = replace(Order.of(settings, dataset, instructions, name), everything=everything)
     if plan and not order.is_url:

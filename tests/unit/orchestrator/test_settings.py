@@ -14,6 +14,18 @@ def bare(monkeypatch, tmp_path):
     return tmp_path
 
 
+@pytest.mark.parametrize(("text", "value"), [("auto", "auto"), ("off", "off"), ("512", 512)])
+def test_tiles_are_a_word_or_a_number(monkeypatch, text, value):
+    monkeypatch.setenv("BATCHIMG_TILES", text)
+    assert load_settings().tiles == value
+
+
+@pytest.mark.parametrize("value", ["some", "15", 65_537, ""])
+def test_other_tiles_are_refused_with_what_can_be_said(value):
+    with pytest.raises(SettingsError, match=f"setting tiles '?{value}'?: .*use auto, always, off, or a number"):
+        load_settings(None, tiles=value)
+
+
 def test_flags_beat_the_environment_which_beats_the_file_which_beats_the_defaults(bare, monkeypatch):
     (bare / "batchimg.toml").write_text('pool = "file"\nmemory_mb = 600\nchunk_images = 3\n')
     monkeypatch.setenv("BATCHIMG_POOL", "environment")

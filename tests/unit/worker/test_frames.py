@@ -262,3 +262,13 @@ def test_frames_that_fill_the_memory_are_refused():
     assert list(process(data, recipe, limits).outputs)
     with pytest.raises(ImageTooLarge, match="of its 20 frames fill the memory"):
         list(process(data, recipe, DecodeLimits(memory_bytes=1_500_000)).outputs)
+
+
+def test_pages_with_a_pyramid_become_files_of_their_own():
+    _, outputs = made(pages(frame(0, 600, 700), frame(1, 600, 700)), "{format: tiff, pyramid: true}")
+    assert [output.frame for output in outputs] == [1, 2]
+    for number, output in enumerate(outputs):
+        with tifffile.TiffFile(io.BytesIO(output.encoded.data)) as file:
+            (page,) = file.series
+            np.testing.assert_array_equal(page.asarray(), frame(number, 600, 700))
+            assert len(page.levels) == 3

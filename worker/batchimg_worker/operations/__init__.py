@@ -12,6 +12,7 @@ from batchimg_worker.operations.plugins import (
     load_operations,
     load_operations_file,
 )
+from batchimg_worker.operations.regions import Block, Region
 from batchimg_worker.operations.registry import (
     MEASURES,
     OPERATIONS,
@@ -25,17 +26,22 @@ from batchimg_worker.operations.registry import (
     nearest,
     operation,
 )
+from batchimg_worker.operations.tiling import Survey, Tiling, declare
 
 __all__ = [
     "MEASURES",
     "OPERATIONS",
+    "Block",
     "Kernel",
     "LoadedOperations",
     "Operation",
     "Parameter",
+    "Region",
     "Registry",
     "Scalar",
     "Shape",
+    "Survey",
+    "Tiling",
     "attach",
     "attached",
     "color",
@@ -56,3 +62,4 @@ __all__ = [
 ]
 
 accelerate()
+declare()

@@ -43,6 +43,7 @@ frames: all
 | `subsampling` | `4:2:0` | 4:4:4, 4:2:2 or 4:2:0 | Of the colours, for JPEG and AVIF. |
 | `bits` | `keep` | keep, 8 or 16 | Converts; 16 is for PNG and TIFF. |
 | `name` |  | a template | See below. |
+| `pyramid` | `false` | true or false | Smaller versions as SubIFDs, for TIFF. |
 
 `colors: srgb`, beside `outputs`, converts images with a colour profile to sRGB when they are read.
 
@@ -50,8 +51,9 @@ frames: all
 alone is done, and the notes of the result say so. One result holds them all where its format can: an animation becomes
 an animated WebP or PNG, with its durations and loops (a GIF with `format: same` is a PNG, as always), and a TIFF gets
 a page for each. Otherwise each becomes a file: `scan.tif-0003.jpg`, or what a template with `{frame}` says;
-`{stem}-{frame}{ext}` gives `scan-0003.png`, and single files wherever it is used. Measures are those of the first
-frame. An image may have 10,000 frames; one is held in memory at a time, beside what is written so far.
+`{stem}-{frame}{ext}` gives `scan-0003.png`, and single files wherever it is used; pages of a TIFF
+with a `pyramid` are single files, too. Measures are those of the first frame. An image may have 10,000 frames; one is
+held in memory at a time, beside what is written so far.
 
 A template such as `{stem}-{variant}{ext}` names results; without one they keep the original's name, with the right
 suffix added where it has another. The folder is always the original's. Two results of one name are refused before

@@ -80,7 +80,7 @@ def _check_pad(
         raise ValueError(f"cval is the fill of mode constant, and the mode is {mode}")
 
 
-def _borders(  # noqa: PLR0913 - the parameters of the operation
+def borders(  # noqa: PLR0913 - the parameters of the operation
     shape: Shape,
     *,
     top: int = 0,
@@ -117,7 +117,7 @@ def _padded_shape(  # noqa: PLR0913 - the parameters of the operation
     height: int | None = None,
     square: bool = False,
 ) -> Shape:
-    rows, columns = _borders(
+    rows, columns = borders(
         shape, top=top, bottom=bottom, left=left, right=right, width=width, height=height, square=square
     )
     return (shape[0] + sum(rows), shape[1] + sum(columns), shape[2])
@@ -165,7 +165,7 @@ def pad(  # noqa: PLR0913 - numpy's parameters and the ways to give a size
     from batchimg_worker.operations.reference import frames
 
     shape = (image.shape[0], image.shape[1], 1)
-    rows, columns = _borders(
+    rows, columns = borders(
         shape, top=top, bottom=bottom, left=left, right=right, width=width, height=height, square=square
     )
     return frames.pad(image, rows, columns, mode, cval)

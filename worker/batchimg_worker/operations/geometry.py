@@ -179,7 +179,8 @@ def _check_crop(*, width: int, height: int, x: int | None = None, y: int | None 
         raise ValueError("give both x and y, or neither for the centre")
 
 
-def _crop_corner(shape: Shape, *, width: int, height: int, x: int | None, y: int | None) -> tuple[int, int]:
+def crop_corner(shape: Shape, *, width: int, height: int, x: int | None, y: int | None) -> tuple[int, int]:
+    """Top and left of the rectangle. Raises ValueError for one that leaves the image."""
     rows, columns, _ = shape
     left = (columns - width) // 2 if x is None else x
     top = (rows - height) // 2 if y is None else y
@@ -190,7 +191,7 @@ def _crop_corner(shape: Shape, *, width: int, height: int, x: int | None, y: int
 
 
 def _cropped_shape(shape: Shape, *, width: int, height: int, x: int | None = None, y: int | None = None) -> Shape:
-    _crop_corner(shape, width=width, height=height, x=x, y=y)
+    crop_corner(shape, width=width, height=height, x=x, y=y)
     return (height, width, shape[2])
 
 
@@ -211,7 +212,7 @@ def crop(image: Image, *, width: Pixels, height: Pixels, x: Offset | None = None
     """
     from batchimg_worker.operations.kernels import pixels
 
-    top, left = _crop_corner(_shape(image), width=width, height=height, x=x, y=y)
+    top, left = crop_corner(_shape(image), width=width, height=height, x=x, y=y)
     return pixels.crop(image, slice(top, top + height), slice(left, left + width))
 
 

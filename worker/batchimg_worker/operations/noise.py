@@ -88,9 +88,10 @@ def _spatial_halo(sigma_spatial: float) -> int:
     return max(5, 2 * ceil(3 * sigma_spatial) + 1) // 2
 
 
-def _denoise_halo(
+def denoise_halo(
     method: str, radius: int | None, sigma_spatial: float | None, patch_size: int | None, patch_distance: int | None
 ) -> int:
+    """How far a method that works in strips looks up and down."""
     if method == "median":
         return radius or RADIUS
     if method == "bilateral":
@@ -113,7 +114,7 @@ def _denoise_bytes(  # noqa: PLR0913 - the parameters of the operation
         return shape[0] * shape[1] * TV_PIXEL_BYTES
     if method == "wavelet":
         return shape[0] * shape[1] * shape[2] * WAVELET_VALUE_BYTES
-    halo = _denoise_halo(method, radius, sigma_spatial, patch_size, patch_distance)
+    halo = denoise_halo(method, radius, sigma_spatial, patch_size, patch_distance)
     return strip_bytes(shape, halo, STRIP_VALUE_BYTES)
 
 
@@ -160,7 +161,7 @@ def denoise(  # noqa: PLR0913 - the parameters of five methods
     """
     from batchimg_worker.operations.reference import noise
 
-    halo = _denoise_halo(method, radius, sigma_spatial, patch_size, patch_distance)
+    halo = denoise_halo(method, radius, sigma_spatial, patch_size, patch_distance)
     if method == "tv":
         return noise.tv(image, weight or WEIGHT)
     if method == "bilateral":

@@ -19,6 +19,7 @@ from batchimg_worker.operations import docstrings
 
 if TYPE_CHECKING:
     from batchimg_worker.operations.parameters import ParameterModel
+    from batchimg_worker.operations.tiling import Tiling
 
 Scalar: TypeAlias = bool | int | float | str | None
 """What a parameter can be in a recipe."""
@@ -60,6 +61,7 @@ class Operation:
     that can be more than `kernels.TEMPORARY_BYTES`. A measure may read the file's ``metadata`` and not its pixels.
     ``files`` has the parameters that name a file which the run brings along (`attached` gives its content), each with
     a function that refuses a content with ValueError.
+    ``tiling`` says how it is done region by region, None where it needs the whole image.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Operation:
     drops_metadata: bool = False
     reads: Literal["pixels", "metadata"] = "pixels"
     files: Mapping[str, Callable[[bytes], None]] = field(default_factory=dict, hash=False)
+    tiling: Tiling | None = None
 
     @property
     def help(self) -> str:
@@ -204,6 +207,10 @@ class Registry:
         """Give an operation a faster implementation; kernels are asked in the order they were added."""
         entry = self.get(name)
         self._entries[name] = replace(entry, kernels=(*entry.kernels, kernel))
+
+    def tile(self, name: str, tiling: Tiling) -> None:
+        """Say how an operation is done region by region."""
+        self._entries[name] = replace(self.get(name), tiling=tiling)
 
     def remove(self, name: str) -> None:
         """Take an entry out again: a file of operations that fails half-way leaves nothing behind."""

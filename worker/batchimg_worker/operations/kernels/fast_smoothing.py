@@ -51,6 +51,18 @@ def gaussian(image: Image, sigma: float, sigma_across: float | None = None) -> I
     return target
 
 
+def spacing(sigma: float) -> tuple[int, int]:
+    """How far apart `gaussian` takes samples of 8 bits, and how many pixels around show in a result.
+
+    The second is beyond the radius where there are samples: a cascade is not cut at 4 sigma, and has less than a
+    thousandth of a level beyond 5.
+    """
+    stride, radius = int(sigma / LEAST_SIGMA), radius_of(sigma)
+    if radius <= MOST_RADIUS or stride < SMALLEST_STRIDE:
+        return 1, radius
+    return stride, int(5 * sigma) + 2
+
+
 def _fixed_point(sigma: float) -> npt.NDArray[np.uint16]:
     """Weights from the middle on, in parts of 2^16 whose sum is exact; that of the middle is halved."""
     weights = resampling.gaussian_weights(sigma)[radius_of(sigma) :]

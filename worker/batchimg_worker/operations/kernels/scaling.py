@@ -65,16 +65,21 @@ class ResizeAxis:
         return (output + 0.5) * self.factor - 0.5
 
 
+def axes(
+    shape: tuple[int, ...], size: tuple[int, ...], *, order: Order, anti_aliasing: bool | None
+) -> tuple[ResizeAxis, ResizeAxis]:
+    """Rows and columns; both are smoothed where one of them shrinks, unless ``anti_aliasing`` says otherwise."""
+    smooth = (size[0] < shape[0] or size[1] < shape[1]) if anti_aliasing is None else anti_aliasing
+    return ResizeAxis(shape[0], size[0], order, smooth), ResizeAxis(shape[1], size[1], order, smooth)
+
+
 def resize(image: Image, height: int, width: int, *, order: Order, anti_aliasing: bool | None) -> Image:
     """`skimage.transform.resize` to (height, width), clipped to the values of the input."""
-    is_bool = image.dtype == np.bool_
-    order = 0 if is_bool else order
-    if anti_aliasing is None:
-        exact = order == 0 and np.issubdtype(image.dtype, np.integer)
-        anti_aliasing = (height < image.shape[0] or width < image.shape[1]) and not exact
-    smooth = anti_aliasing and not is_bool
-    rows = ResizeAxis(image.shape[0], height, order, smooth)
-    columns = ResizeAxis(image.shape[1], width, order, smooth)
+    if image.dtype == np.bool_:
+        order, anti_aliasing = 0, False
+    elif anti_aliasing is None and order == 0 and np.issubdtype(image.dtype, np.integer):
+        anti_aliasing = False
+    rows, columns = axes(image.shape, (height, width), order=order, anti_aliasing=anti_aliasing)
     target = np.empty((height, width, *image.shape[2:]), image.dtype)
     separable(image, rows, columns, target)
     if order > 1:

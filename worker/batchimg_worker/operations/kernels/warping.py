@@ -76,7 +76,7 @@ def warp(image: Image, placement: Placement, *, order: int, mode: str, cval: flo
     if order == 0:
         _take_nearest(image, placement, target, mode, fill)
     else:
-        low, high = _interpolate(image, placement, target, (order, mode, fill))
+        low, high = interpolate(image, placement, target, (order, mode, fill))
         depth.clip(target, low, high)
     return target
 
@@ -97,14 +97,14 @@ def _take_nearest(image: Image, placement: Placement, target: Image, mode: str, 
             )
 
 
-def _interpolate(image: Image, placement: Placement, target: Image, how: tuple[int, str, float]) -> tuple[float, float]:
+def interpolate(image: Image, placement: Placement, target: Image, how: tuple[int, str, float]) -> tuple[float, float]:
     """Fill ``target``, and return the range of values that skimage clips its result to."""
     order, mode, fill = how
     skimage_warp = _skimage().warp
     low, high = depth.extremes(image)
     lowest, highest = np.inf, -np.inf
     for rows, columns in _tiles(*target.shape[:2]):
-        ys, xs = _source(placement.matrix, rows, columns)
+        ys, xs = source_of(placement.matrix, rows, columns)
         shift_in = np.array([[1, 0, -xs.start], [0, 1, -ys.start], [0, 0, 1]], np.float64)
         shift_out = np.array([[1, 0, columns.start], [0, 1, rows.start], [0, 0, 1]], np.float64)
         matrix = shift_in @ placement.matrix @ shift_out
@@ -127,7 +127,7 @@ def _tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:
             yield slice(top, min(top + TILE, height)), slice(left, min(left + TILE, width))
 
 
-def _source(matrix: npt.NDArray[np.float64], rows: slice, columns: slice) -> tuple[slice, slice]:
+def source_of(matrix: npt.NDArray[np.float64], rows: slice, columns: slice) -> tuple[slice, slice]:
     """The input rows and columns under an output tile, with margin; they may lie outside of the image."""
     corners = [(x, y, 1) for x in (columns.start, columns.stop - 1) for y in (rows.start, rows.stop - 1)]
     places = (matrix @ np.array(corners, np.float64).T)[:2]

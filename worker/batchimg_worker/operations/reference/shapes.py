@@ -76,7 +76,11 @@ def otsu_level(plane: Image) -> float:
         if not finite.size:
             raise ValueError("its values are not finite")
         return float(skimage_filters.threshold_otsu(finite))
-    hist = counts(plane)
+    return otsu_of(counts(plane))
+
+
+def otsu_of(hist: npt.NDArray[np.int64]) -> float:
+    """`skimage.filters.threshold_otsu` of the counts of all levels."""
     present = np.flatnonzero(hist)
     if present.size == 1:
         return float(present[0])

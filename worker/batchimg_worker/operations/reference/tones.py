@@ -55,7 +55,11 @@ def sigmoid(image: Image, cutoff: float, gain: float) -> Image:
 def normalize(image: Image, low: float, high: float) -> Image:
     """`skimage.exposure.rescale_intensity` from two percentiles of all colours together to black and white."""
     image = levels(image)
-    bottom, top = _percentiles(colours(image), low, high)
+    return stretched(image, *_percentiles(colours(image), low, high))
+
+
+def stretched(image: Image, bottom: float, top: float) -> Image:
+    """The levels from bottom to top spread from black to white."""
     white = depth.white(image.dtype)
     if not (np.isfinite(bottom) and np.isfinite(top)):
         raise ValueError("its values are not finite")
@@ -70,10 +74,16 @@ def _percentiles(values: Image, low: float, high: float) -> tuple[float, float]:
     if values.dtype.kind == "f":
         bottom, top = np.nanpercentile(values, (low, high))
         return float(bottom), float(top)
-    ends = np.cumsum(counts(values))
-    ranks = np.array((low, high)) / 100 * (values.size - 1)
+    return ranked(counts(values), low, high)
+
+
+def ranked(hist: npt.NDArray[np.int64], low: float, high: float) -> tuple[float, float]:
+    """Two percentiles of what was counted: `np.percentile`."""
+    ends = np.cumsum(hist)
+    last = int(ends[-1]) - 1
+    ranks = np.array((low, high)) / 100 * last
     below, above = (np.searchsorted(ends, np.floor(ranks) + k, side="right") for k in (0, 1))
-    above = np.where(np.floor(ranks) + 1 > values.size - 1, below, above)
+    above = np.where(np.floor(ranks) + 1 > last, below, above)
     exact = below + (above - below) * (ranks - np.floor(ranks))
     return float(exact[0]), float(exact[1])
 
@@ -81,7 +91,7 @@ def _percentiles(values: Image, low: float, high: float) -> tuple[float, float]:
 def equalize(image: Image, method: str, clip_limit: float, kernel_size: int | None) -> Image:
     """`skimage.exposure.equalize_adapthist` or `equalize_hist` of the value (the largest colour), as in HSV."""
     image = levels(image)
-    value = np.ascontiguousarray(colours(image).max(axis=2))
+    value = strongest(image)
     if image.dtype.kind == "f" and not (float(value.min()) >= 0 and float(value.max()) <= 1):
         raise ValueError("its values are not from 0 to 1; use normalize first")
     wanted = _clahe(value, clip_limit, kernel_size) if method == "clahe" else _flat(value)
@@ -99,8 +109,25 @@ def _flat(value: Image) -> Values:
     if value.dtype.kind == "f":
         wanted: Values = skimage_exposure.equalize_hist(value, nbins=NR_OF_BINS)
         return wanted
-    table: npt.NDArray[np.float32] = (np.cumsum(counts(value)) / value.size).astype(np.float32)
-    return table[value]
+    return shares(counts(value))[value]
+
+
+def shares(hist: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Level to the part of all values that are not above it."""
+    ends = np.cumsum(hist)
+    table: npt.NDArray[np.float32] = (ends / ends[-1]).astype(np.float32)
+    return table
+
+
+def by_table(image: Image, table: npt.NDArray[np.float32]) -> Image:
+    """`equalize` where `shares` are known."""
+    value = strongest(image)
+    return _with_value(image, value, table[value])
+
+
+def strongest(image: Image) -> Image:
+    """The value of HSV: the largest colour."""
+    return np.ascontiguousarray(colours(image).max(axis=2))
 
 
 def _with_value(image: Image, value: Image, wanted: Values) -> Image:

@@ -1,0 +1,71 @@
+"""Originals and results that lie in files and not in memory."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchimg_worker.errors import ImageTooLarge, InputError
+
+MIB = 1 << 20
+LARGE_BYTES = 64 * MIB
+"""A larger original goes to a file, and is read into memory only if it fits there."""
+
+
+@dataclass(frozen=True)
+class EncodedFile:
+    """As `codec.Encoded`, in a file: ``data`` is its path and ``md5`` its checksum, 16 bytes."""
+
+    data: Path
+    format: str
+    size: int
+    md5: bytes
+    notes: tuple[str, ...] = ()
+
+
+@contextmanager
+def room_on_disk(folder: Path) -> Iterator[None]:
+    """Turn a disk that is full into an error of this image: another one may be smaller."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ImageTooLarge(
+            f"the disk of {folder} is full", "Use a node with a larger disk, or set TMPDIR to one."
+        ) from error
+
+
+def described(path: Path, format: str, notes: tuple[str, ...]) -> EncodedFile:  # noqa: A002 - the recipe's word
+    """Read a finished file once, for its checksum."""
+    with path.open("rb") as file:
+        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
+    return EncodedFile(path, format, path.stat().st_size, md5, notes)
+
+
+def fetch(pieces: Iterable[bytes], folder: Path, size: int, md5: str | None) -> Path:
+    """Write an original into a new file of the folder.
+
+    Raises ImageTooLarge where the disk has no space for it, InputError where it is another file than was submitted.
+    """
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise ImageTooLarge(
+            f"the original of {size / MIB:,.0f} MB does not fit into {folder}, where {free / MIB:,.0f} MB are free",
+            "Use a node with a larger disk, or set TMPDIR to one.",
+        )
+    found = hashlib.md5(usedforsecurity=False)
+    with room_on_disk(folder), tempfile.NamedTemporaryFile(dir=folder, prefix="original-", delete=False) as file:
+        for piece in pieces:
+            found.update(piece)
+            file.write(piece)
+    if md5 is not None and found.hexdigest() != md5:
+        Path(file.name).unlink()
+        raise InputError("the original has changed since it was submitted")
+    return Path(file.name)

@@ -1,0 +1,304 @@
+"""Reads an original into a `Store`, a band of rows at a time.
+
+TIFF (classic, BigTIFF, OME; strips and tiles) by tifffile, JPEG and PNG by libvips, row by row: it gives the same
+pixels as the readers of `batchimg_worker.decoding`, and tests say so.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from PIL import Image as PillowImage
+
+from batchimg_worker import decoding
+from batchimg_worker.errors import DecodeError, ImageError
+from batchimg_worker.header import (
+    BYTE_BITS,
+    JPEG_SIGNATURE,
+    PNG_SIGNATURE,
+    TIFF_SIGNATURES,
+    Header,
+    inspect,
+    jpeg_segments,
+    photometric,
+    tiff_header,
+    unreadable,
+)
+from batchimg_worker.operations.arrays import Image
+from batchimg_worker.quiet import quiet
+from batchimg_worker.tiles.files import room_on_disk
+from batchimg_worker.tiles.store import TYPES, Buffer, Growing, Store, Window, bytes_of
+
+MIB = 1 << 20
+HEAD_BYTES = 16 * MIB
+"""What is read of a JPEG or PNG to find its header: profiles and previews may stand before it."""
+
+PIECE_BYTES = 8 * MIB
+WORKERS = 2
+VIPS_BYTES = 48 * MIB
+"""What libvips holds while it reads row by row, measured."""
+
+PROGRESSIVE = 0xC2
+COEFFICIENT_BYTES = 2
+INTERLACED = 28
+"""The byte of a PNG that says so."""
+
+PNG_PIXELS = (b"IDAT", b"PLTE")
+SUBSAMPLED = "YCBCR"
+JPEG_COMPRESSIONS = (6, 7)
+UNCOMPRESSED = 1
+SHORT_BITS = 16
+
+Append = Callable[[Buffer], int]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a file says of itself. ``value_bytes`` is the size of a value in its `Store`, ``held`` the memory that
+    reading it in parts takes, and ``refusal`` why that cannot be, empty where it can.
+    """
+
+    header: Header
+    value_bytes: int
+    held: int = VIPS_BYTES
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An original on its way into its store; not turned upright yet."""
+
+    store: Growing
+    icc_profile: bytes | None
+    notes: tuple[str, ...]
+
+
+def look(path: Path) -> Look:
+    """Read the header of a file. Raises DecodeError."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if head[:4] in TIFF_SIGNATURES:
+        try:
+            with quiet(), tifffile.TiffFile(path) as opened:
+                return _look_at_tiff(opened, size)
+        except ImageError:
+            raise
+        except Exception as error:
+            raise unreadable(head, error, size) from error
+    streamed = head[:3] == JPEG_SIGNATURE or head[:8] == PNG_SIGNATURE
+    header = inspect(head if streamed or size <= HEAD_BYTES else path.read_bytes())
+    value_bytes = 1 if header.bits <= BYTE_BITS else 2
+    if head[:3] == JPEG_SIGNATURE:
+        return Look(header, value_bytes, *_jpeg_needs(head, header))
+    if head[:8] == PNG_SIGNATURE:
+        return Look(header, value_bytes, VIPS_BYTES + (header.decoded_bytes if head[INTERLACED] else 0))
+    return Look(header, value_bytes, 0, f"{header.format} files cannot; write it as TIFF, PNG or JPEG first")
+
+
+def _jpeg_needs(head: bytes, header: Header) -> tuple[int, str]:
+    if header.bits != BYTE_BITS or header.mode not in ("RGB", "L"):
+        return 0, f"JPEG files of kind {header.mode} cannot; write it as RGB first"
+    progressive = any(marker == PROGRESSIVE for marker, _ in jpeg_segments(head))
+    coefficients = header.width * header.height * header.channels * COEFFICIENT_BYTES
+    return VIPS_BYTES + (coefficients if progressive else 0), ""
+
+
+def _look_at_tiff(file: tifffile.TiffFile, length: int) -> Look:
+    header, page = tiff_header(file, length), file.pages.first
+    short = page.dtype is not None and page.dtype.kind == "u" and header.bits <= SHORT_BITS
+    value_bytes = (1 if header.bits <= BYTE_BITS else 2) if short else 4
+    colours = _colours(page)
+    if colours is None or header.bits < BYTE_BITS:
+        kind = f"TIFF files of {header.bits} bits and colours {header.mode} cannot"
+        return Look(header, value_bytes, 0, f"{kind}; write it as grey or RGB of 8 bits or more first")
+    if page.imagedepth != 1:
+        return Look(header, value_bytes, 0, "a volume cannot; write each layer as an image of its own")
+    band = min(_band_rows(page), header.height) * header.width * page.samplesperpixel * max(1, header.bits // BYTE_BITS)
+    channels = min(header.channels, colours + 1) if page.extrasamples else colours
+    seen = Header(**{**_fields(header), "channels": channels})
+    return Look(seen, value_bytes, 4 * band + PIECE_BYTES)
+
+
+def _fields(header: Header) -> dict[str, Any]:
+    return dict(vars(header))
+
+
+def _colours(page: tifffile.TiffPage) -> int | None:
+    if photometric(page) == SUBSAMPLED and int(page.compression) in JPEG_COMPRESSIONS:
+        return 3
+    return decoding.TIFF_COLOURS.get(photometric(page))
+
+
+def _is_plain(page: tifffile.TiffPage) -> bool:
+    """Whether any rows can be read as they lie in the file."""
+    return int(page.compression) == UNCOMPRESSED and not page.is_tiled and page.fillorder == 1
+
+
+def _band_rows(page: tifffile.TiffPage) -> int:
+    """How many rows are read at a time."""
+    if _is_plain(page):
+        row = page.imagewidth * page.samplesperpixel * max(1, page.bitspersample // BYTE_BITS)
+        return max(1, PIECE_BYTES // row)
+    return int(page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength))
+
+
+def decode(path: Path, seen: Look, target: Path | int) -> Decoded:
+    """Begin to read the first page or frame into a new file ``target``, or through a window of so many rows.
+
+    Raises DecodeError, now or in its reads.
+    """
+    header = seen.header
+    with _told(path):
+        if header.format == "tiff":
+            with tifffile.TiffFile(path) as file:
+                page = file.pages.first
+                pixel = np.zeros((1, 1, page.samplesperpixel), page.dtype)
+                notes = decoding.of_page(pixel, page, _colours(page) or 1)[1]
+                return Decoded(_growing(seen, target, partial(_fill, _tiff, path)), decoding.tiff_profile(page), notes)
+        if header.format == "png":
+            _check_sums(path)
+        with PillowImage.open(path) as opened:
+            profile = opened.info.get("icc_profile")
+        return Decoded(_growing(seen, target, partial(_fill, partial(_by_vips, header), path)), profile, ())
+
+
+def _growing(seen: Look, target: Path | int, fill: Callable[[Append], None]) -> Growing:
+    shape = (seen.header.height, seen.header.width, seen.header.channels)
+    dtype = np.dtype(TYPES[seen.value_bytes])
+    return Growing(Window(target, shape, dtype) if isinstance(target, int) else Store(target, shape, dtype), fill)
+
+
+def _fill(read: Callable[[Path, Append], None], path: Path, append: Append) -> None:
+    with _told(path):
+        read(path, append)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        with quiet(), room_on_disk(path.parent):
+            yield
+    except ImageError:
+        raise
+    except Exception as error:
+        raise unreadable(b"", error, path.stat().st_size) from error
+
+
+def _tiff(path: Path, append: Append) -> None:
+    with tifffile.TiffFile(path) as file, path.open("rb") as raw:
+        page = file.pages.first
+        for band in _plain_bands(page, raw.fileno()) if _is_plain(page) else _decoded_bands(page, raw.fileno()):
+            append(bytes_of(decoding.of_page(band, page, _colours(page) or 1)[0]))
+
+
+def _planes(page: tifffile.TiffPage) -> int:
+    """1 where the channels of a pixel lie side by side."""
+    return 1 if int(page.planarconfig) == 1 else int(page.samplesperpixel)
+
+
+def _plain_bands(page: tifffile.TiffPage, file: int) -> Iterator[Image]:
+    planes = _planes(page)
+    native: np.dtype[Any] = np.dtype(page.dtype)
+    dtype = native.newbyteorder(page.parent.byteorder)
+    samples = page.samplesperpixel // planes
+    row = page.imagewidth * samples * dtype.itemsize
+    rows_each = min(page.rowsperstrip, page.imagelength)
+    strips = -(-page.imagelength // rows_each)
+    step = _band_rows(page)
+    for top in range(0, page.imagelength, rows_each):
+        end = min(top + rows_each, page.imagelength)
+        for first in range(top, end, step):
+            count = min(step, end - first)
+            offsets = [page.dataoffsets[k * strips + top // rows_each] + (first - top) * row for k in range(planes)]
+            parts = [np.frombuffer(_read(file, offset, count * row), dtype) for offset in offsets]
+            shaped = [part.reshape(count, page.imagewidth, samples) for part in parts]
+            band = shaped[0] if planes == 1 else np.concatenate(shaped, axis=2)
+            yield band.astype(native, copy=False)
+
+
+def _read(file: int, offset: int, count: int) -> bytes:
+    data = os.pread(file, count, offset)
+    if len(data) < count:
+        raise EOFError("truncated")
+    return data
+
+
+def _decoded_bands(page: tifffile.TiffPage, file: int) -> Iterator[Image]:
+    """A row of tiles, or a strip, at a time; several are decoded side by side."""
+    high = _band_rows(page)
+    wide = page.tilewidth if page.is_tiled else page.imagewidth
+    across, down = -(-page.imagewidth // wide), -(-page.imagelength // high)
+    planes = _planes(page)
+    samples = page.samplesperpixel // planes
+
+    def segment(index: int) -> Image | None:
+        count = page.databytecounts[index]
+        data = _read(file, page.dataoffsets[index], count) if count else None
+        decoded: Image | None = page.decode(data, index, jpegtables=page.jpegtables, jpegheader=page.jpegheader)[0]
+        return decoded
+
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="decode") as pool:
+        for number in range(down):
+            rows = min(high, page.imagelength - number * high)
+            band = np.zeros((rows, page.imagewidth, page.samplesperpixel), page.dtype)
+            places = [(plane, column) for plane in range(planes) for column in range(across)]
+            indices = [(plane * down + number) * across + column for plane, column in places]
+            for (plane, column), decoded in zip(places, pool.map(segment, indices), strict=True):
+                if decoded is not None:
+                    part = band[:, column * wide : (column + 1) * wide, plane * samples : (plane + 1) * samples]
+                    part[...] = decoded[0, : part.shape[0], : part.shape[1]]
+            yield band
+
+
+def _by_vips(header: Header, path: Path, append: Append) -> None:
+    import pyvips
+
+    pyvips.cache_set_max(0)
+    load = pyvips.Image.pngload if header.format == "png" else pyvips.Image.jpegload
+    try:
+        image = load(str(path), access="sequential", fail_on="truncated", unlimited=True)
+        found = (image.height, image.width, image.bands)
+        if found != (header.height, header.width, header.channels):
+            raise DecodeError(f"is read as {found} pixels and channels", "Please report it, with the file.")
+        target = pyvips.TargetCustom()
+        target.on_write(append)
+        image.rawsave_target(target)
+    except pyvips.Error as error:
+        raise _of_vips(error) from None
+
+
+def _of_vips(error: Exception) -> DecodeError:
+    text = " ".join(str(error).split())
+    if "premature end" in text or "read error" in text:
+        return DecodeError("truncated: the file ends before its last pixels", "Copy it again.")
+    return DecodeError(f"damaged: {text[-120:]}", "Open it in another program; if that works too, please report it.")
+
+
+def _check_sums(path: Path) -> None:
+    """As `decoding.read` does for a PNG: wrong pixels show in its checksums only."""
+    with path.open("rb") as file:
+        file.seek(len(PNG_SIGNATURE))
+        while len(start := file.read(8)) == 8:
+            length, kind = int.from_bytes(start[:4], "big"), start[4:]
+            if kind not in PNG_PIXELS:
+                file.seek(length + 4, os.SEEK_CUR)
+                continue
+            found, left = zlib.crc32(kind), length
+            while left and (piece := file.read(min(left, MIB))):
+                found, left = zlib.crc32(piece, found), left - len(piece)
+            wanted = file.read(4)
+            if left or len(wanted) < 4:
+                raise DecodeError("truncated: the file ends before its last pixels", "Copy it again.")
+            if found != int.from_bytes(wanted, "big"):
+                raise DecodeError("damaged: a checksum of its pixels is wrong", "Copy it again.")
