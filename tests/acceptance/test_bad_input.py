@@ -171,8 +171,11 @@ def test_a_preview_that_fails_names_the_file(batchimg, tmp_path):
 
 def test_an_image_that_needs_too_much_memory_is_told_in_the_words_of_the_setting(batchimg, tmp_path):
     bomb(tmp_path / "large.png", 9000)
-    told = batchimg("preview", tmp_path / "large.png", expect=1, BATCHIMG_MEMORY_MB="512")
+    large = tmp_path / "large.png"
+    told = batchimg("preview", large, "--tiles", "off", expect=1, BATCHIMG_MEMORY_MB="512")
     says(told, "memory_mb = 512 leaves 184 MB for it")
+    told = batchimg("preview", large, "--op", "edges=canny", expect=1, BATCHIMG_MEMORY_MB="512")
+    says(told, "large.png: variant", "edges cannot be tiled")
 
 
 @pytest.mark.parametrize("command", [["ops"], ["ops", "--json"], ["--help"]], ids=" ".join)
