@@ -9,15 +9,15 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from batch_emulator.spawner import Fresh
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _NEW_MOUNTS = 0x00020000
 _BIND, _RECURSIVE, _SLAVE = 1 << 12, 1 << 14, 1 << 19
-
-Fresh = Callable[[], bool]
 
 
 def _checked(result: int, what: str) -> None:

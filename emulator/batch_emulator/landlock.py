@@ -11,10 +11,12 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from batch_emulator.spawner import Fresh
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -26,8 +28,6 @@ _WRITE_FILE, _READ_FILE, _REFER, _TRUNCATE = 1 << 1, 1 << 2, 1 << 13, 1 << 14
 _OF_FILES = _WRITE_FILE | _READ_FILE | _TRUNCATE
 _SCOPE_SIGNALS = 2
 _SINCE_REFER, _SINCE_TRUNCATE, _SINCE_SCOPES = 2, 3, 6
-
-Fresh = Callable[[], bool]
 
 
 class _Ruleset(ctypes.Structure):
