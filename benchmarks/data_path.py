@@ -6,10 +6,9 @@ ceiling. CPU is that of the worker's process, user and system.
 """
 
 import argparse
-import asyncio
 import json
 import os
-import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 LATENCY = 0.020
 ROUNDS = 3
+Took = dict[str, float]
 KEY = "a2V5"
 ACCOUNT = "bench"
 SIDE = (912, 1368)  # 1.25 megapixels, some 280 KB
@@ -38,13 +38,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=60, help="images of 1.25 MP a round (default 60)")
     parser.add_argument("--thumbnails", type=int, default=1000, help="images of 64 to 512 pixels (default 1,000)")
-    parser.add_argument("--serve", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--work", nargs=4, metavar=("KIND", "FOLDER", "ENDPOINT", "COUNT"), help=argparse.SUPPRESS)
     parser.add_argument("--first-fetch", metavar="ENDPOINT", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.serve is not None:
-        asyncio.run(serve(chosen.serve))
-    elif chosen.first_fetch:
+    if chosen.first_fetch:
         first_fetch(chosen.first_fetch)
     elif chosen.work:
         work(*chosen.work)
@@ -56,6 +53,8 @@ def compared(images: int, thumbnails: int) -> str:
     with tempfile.TemporaryDirectory(prefix="batchimg-bench-") as scratch:
         photos, small = make_photos(Path(scratch) / "photos"), make_small(Path(scratch) / "small")
         with server(LATENCY) as endpoint:
+            upload(photos, endpoint)
+            upload(small, endpoint)
             ceiling, blob, client, pairs = [], [], [], []
             for _ in range(ROUNDS):
                 ceiling += run_all("memory", photos, endpoint, [images])
@@ -64,27 +63,47 @@ def compared(images: int, thumbnails: int) -> str:
                 pairs.append(run_all("blob", photos, endpoint, [images, images]))
             flat = run_all("blob", small, endpoint, [thumbnails])[0]
             starts = [started(endpoint) for _ in range(ROUNDS)]
-    return table(Measured(images, ceiling, blob, client, pairs, flat, starts))
+        apart = shares_of_a_processor(photos, images)
+    return table(Measured(images, ceiling, blob, client, pairs, flat, starts, apart))
+
+
+def shares_of_a_processor(photos: Path, images: int) -> list[float]:
+    """Of the ceiling, for a slot that has one processor and no more, as on a node that is full; the server has another.
+
+    Empty where processors cannot be chosen, or there is one only.
+    """
+    chosen = sorted(os.sched_getaffinity(0)) if shutil.which("taskset") else []
+    if len(chosen) < 2:
+        return []
+    shares = []
+    with server(LATENCY, chosen[1]) as endpoint:
+        upload(photos, endpoint)
+        for _ in range(ROUNDS):
+            top = run_all("memory", photos, endpoint, [images], chosen[0])[0]
+            one = run_all("blob", photos, endpoint, [images], chosen[0])[0]
+            shares.append(top["wall"] / one["wall"])
+    return shares
 
 
 @dataclass(frozen=True)
 class Measured:
     images: int
-    ceiling: list[dict[str, float]]
-    blob: list[dict[str, float]]
-    client: list[dict[str, float]]
-    pairs: list[list[dict[str, float]]]
+    ceiling: list[Took]
+    blob: list[Took]
+    client: list[Took]
+    pairs: list[list[Took]]
     small: dict[str, float]
     starts: list[float]
+    apart: list[float]
 
-    def operation(self, runs: list[dict[str, float]]) -> float:
+    def operation(self, runs: list[Took]) -> float:
         """Milliseconds of CPU of a blob operation: five puts and a get an image."""
         extra = [one["cpu"] - without["cpu"] for one, without in zip(runs, self.ceiling, strict=True)]
         return statistics.median(extra) / self.images / 6 * 1000
 
 
 def table(found: Measured) -> str:
-    def rate(runs: list[dict[str, float]]) -> float:
+    def rate(runs: list[Took]) -> float:
         return statistics.median(one["images"] / one["wall"] for one in runs)
 
     one, top, small = rate(found.blob), rate(found.ceiling), found.small
@@ -101,12 +120,30 @@ def table(found: Measured) -> str:
         ("CPU of one of them", f"{small['cpu'] / small['images'] * 1000:.1f} ms"),
         ("memory over them", f"{small['early_mb']:.0f} MB after a tenth, {small['peak_mb']:.0f} MB at the end"),
     ]
+    if found.apart:
+        rows.insert(
+            2, ("the same, a processor for the slot, one for the server", f"{statistics.median(found.apart):.0%}")
+        )
     return "\n".join(["| what | result |", "|---|---|", *(f"| {what} | {result} |" for what, result in rows)])
 
 
-def run_all(kind: str, folder: Path, endpoint: str, counts: list[int]) -> list[dict[str, float]]:
+def upload(folder: Path, endpoint: str) -> None:
+    """Put a folder's files into a container of its name."""
+    from batchimg_worker.storage import BlobStore
+
+    container = BlobStore(f"{endpoint}/{ACCOUNT}", KEY).container(folder.name)
+    for file in folder.iterdir():
+        container.write(file.name, file.read_bytes())
+
+
+def on(processor: int | None) -> list[str]:
+    """Python's command line, bound to one processor."""
+    return [*([] if processor is None else ["taskset", "--cpu-list", str(processor)]), sys.executable]
+
+
+def run_all(kind: str, folder: Path, endpoint: str, counts: list[int], processor: int | None = None) -> list[Took]:
     """One process for each count, all at once."""
-    command = [sys.executable, __file__, "--work", kind, str(folder), endpoint]
+    command = [*on(processor), __file__, "--work", kind, str(folder), endpoint]
     running = [subprocess.Popen([*command, str(count)], stdout=subprocess.PIPE, text=True) for count in counts]
     texts = [one.communicate(timeout=1800)[0] for one in running]
     return [json.loads(text.splitlines()[-1]) for text in texts]
@@ -144,17 +181,15 @@ def work(kind: str, folder: str, endpoint: str, count: str) -> None:
     from batchimg_worker.storage import LONG, BlobStore
 
     keep_freed_memory()
-    files = {file.name: file.read_bytes() for file in sorted(Path(folder).iterdir())}
+    files = sorted(Path(folder).iterdir())
     if kind == "memory":
-        inputs = outputs = InMemory(files)
+        inputs = outputs = InMemory({file.name: file.read_bytes() for file in files})
     else:
         store = BlobStore(f"{endpoint}/{ACCOUNT}", KEY, patience=LONG)
-        inputs, outputs = store.container("inputs"), store.container("outputs")
+        inputs, outputs = store.container(Path(folder).name), store.container("outputs")
         if kind == "client":
             inputs._direct = outputs._direct = None  # noqa: SLF001 - to compare with
-        for name, content in files.items():
-            inputs.write(name, content)
-    several = [ImageEntry(path=name, size=len(content)) for name, content in files.items()]
+    several = [ImageEntry(path=file.name, size=file.stat().st_size) for file in files]
     entries = [several[number % len(several)] for number in range(int(count))]
     list(Pipeline(spec(), inputs, outputs, threading.Event()).run(iter(several[:4])))
     wall, cpu, early = time.perf_counter(), time.process_time(), 0.0
@@ -167,7 +202,9 @@ def work(kind: str, folder: str, endpoint: str, count: str) -> None:
 
 
 def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    from batchimg_worker.node import peak_memory_bytes
+
+    return peak_memory_bytes() / 2**20
 
 
 class InMemory:
@@ -225,56 +262,13 @@ def make_small(folder: Path) -> Path:
 
 
 @contextmanager
-def server(latency: float) -> Iterator[str]:
-    command = [sys.executable, __file__, "--serve", str(latency)]
+def server(latency: float, processor: int | None = None) -> Iterator[str]:
+    command = [*on(processor), str(Path(__file__).with_name("blob_server.py")), str(latency)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"
         finally:
             process.terminate()
-
-
-async def request(reader: asyncio.StreamReader) -> tuple[str, str, bool, bytes]:
-    """Method, path, whether a part is wanted, body."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    method, path, _ = head[0].split(" ")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return method, path.partition("?")[0], "x-ms-range" in headers, body
-
-
-async def serve(latency: float) -> None:
-    """Blob storage as far as one worker needs it; prints its port."""
-    blobs: dict[str, bytes] = {}
-    about = 'ETag: "0x1"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\nx-ms-blob-type: BlockBlob\r\n'
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                method, path, part, body = await request(reader)
-                await asyncio.sleep(latency)
-                writer.writelines(response(method, path, body, part))
-                await writer.drain()
-        writer.close()
-
-    def response(method: str, path: str, body: bytes, part: bool) -> list[bytes]:
-        if method == "PUT":
-            if "/outputs/" not in path:
-                blobs[path] = body
-            return [f"HTTP/1.1 201 Created\r\n{about}Content-Length: 0\r\n\r\n".encode()]
-        content = blobs.get(path)
-        if content is None:
-            return [b"HTTP/1.1 404 Not Found\r\nx-ms-error-code: BlobNotFound\r\nContent-Length: 0\r\n\r\n"]
-        size = f"Content-Length: {len(content)}\r\n"
-        if method == "HEAD" or not part:
-            content = b"" if method == "HEAD" else content
-            return [f"HTTP/1.1 200 OK\r\n{about}{size}\r\n".encode(), content]
-        whole = f"Content-Range: bytes 0-{len(content) - 1}/{len(content)}\r\n"
-        return [f"HTTP/1.1 206 Partial Content\r\n{about}{whole}{size}\r\n".encode(), content]
-
-    listening = await asyncio.start_server(answer, "127.0.0.1", 0, limit=1 << 20)
-    print(listening.sockets[0].getsockname()[1], flush=True)
-    await listening.serve_forever()
 
 
 if __name__ == "__main__":

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 BASE_BYTES = 200 * MIB  # the interpreter with its libraries
 QUEUE_SHARE = 8  # each of the two queues may hold an eighth
+QUEUE_BYTES = 48 * MIB  # and no more than this: a second of network brings it
 TOLERATED = 1.25  # of the setting; a worker that holds more is ended before the node runs out of memory
 
 
 def queue_bytes(limits: Limits) -> int:
     """What originals that wait for the decoder may take together; the same goes for pictures that are being written."""
-    return limits.memory_mb * MIB // QUEUE_SHARE
+    return min(limits.memory_mb * MIB // QUEUE_SHARE, QUEUE_BYTES)
 
 
 def most_bytes(limits: Limits) -> int:

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from batchimg_worker.header import PNG_SHORT, PNG_SIGNATURE
+from batchimg_worker.header import PNG_SIGNATURE
 from batchimg_worker.operations.arrays import Image
 from batchimg_worker.operations.kernels import native
 
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 LEVEL = 1
-LONGEST_CHUNK = 1 << 30
+STRIP_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 22
 
 
 def suits(array: Image) -> bool:
@@ -22,16 +23,42 @@ def suits(array: Image) -> bool:
 
 def write(array: Image, profile: bytes | None) -> bytes:
     """A PNG of 8 or 16 bits, of 1 to 4 channels, with its colour profile."""
-    from isal import isal_zlib
-
     pixels = np.ascontiguousarray(array)
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim > 2 else 1
     bits = pixels.itemsize * 8
     header = struct.pack(">IIBBBBB", width, height, bits, COLOUR_TYPES[channels], 0, 0, 0)
-    filtered = native.png_filter(pixels.astype(">u2") if bits == PNG_SHORT else pixels)
-    body = isal_zlib.compress(filtered, LEVEL)
-    return b"".join([PNG_SIGNATURE, *chunk(b"IHDR", header), *profile_chunk(profile), *_image(body), *chunk(b"IEND")])
+    parts: list[bytes | memoryview] = [PNG_SIGNATURE, *chunk(b"IHDR", header), *profile_chunk(profile)]
+    for piece in _gathered(_deflated(pixels)):
+        parts += chunk(b"IDAT", *piece)
+    return b"".join([*parts, *chunk(b"IEND")])
+
+
+def _deflated(pixels: Image) -> Iterator[bytes]:
+    """The image's stream, made strip by strip: the pixels are not held a second time."""
+    from isal import isal_zlib
+
+    compressor = isal_zlib.compressobj(LEVEL)
+    height, row_bytes = len(pixels), pixels[0].nbytes
+    rows = max(STRIP_BYTES // row_bytes, 1)
+    for top in range(0, height, rows):
+        above = min(top, 1)  # the filters look at the row above
+        strip = pixels[top - above : top + rows]
+        filtered = native.png_filter(strip.astype(">u2") if strip.itemsize == 2 else strip)
+        yield compressor.compress(filtered[above:])
+    yield compressor.flush()
+
+
+def _gathered(parts: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """The parts by what one chunk holds."""
+    held: list[bytes] = []
+    for part in parts:
+        held.append(part)
+        if sum(map(len, held)) >= CHUNK_BYTES:
+            yield held
+            held = []
+    if held:
+        yield held
 
 
 def profile_chunk(profile: bytes | None) -> tuple[bytes | memoryview, ...]:
@@ -39,12 +66,9 @@ def profile_chunk(profile: bytes | None) -> tuple[bytes | memoryview, ...]:
     return () if profile is None else chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(profile))
 
 
-def _image(body: bytes) -> Iterator[bytes | memoryview]:
-    view = memoryview(body)
-    for start in range(0, len(view), LONGEST_CHUNK):
-        yield from chunk(b"IDAT", view[start : start + LONGEST_CHUNK])
-
-
-def chunk(kind: bytes, body: bytes | memoryview = b"") -> tuple[bytes | memoryview, ...]:
+def chunk(kind: bytes, *body: bytes | memoryview) -> tuple[bytes | memoryview, ...]:
     """A chunk's parts: length, kind, body, checksum."""
-    return struct.pack(">I", len(body)), kind, body, struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
+    checksum = zlib.crc32(kind)
+    for part in body:
+        checksum = zlib.crc32(part, checksum)
+    return struct.pack(">I", sum(map(len, body))), kind, *body, struct.pack(">I", checksum)
