@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from batchimg.connect import Services
 from batchimg.errors import InputError, UnknownRun
-from batchimg.events import Observer, Progressed, nobody
+from batchimg.events import Observer, Progressed, Told, nobody
 from batchimg.parallel import in_parallel
 from batchimg.submit import ENDED
 from batchimg_worker.contract import RUN_NAME, RunSpec, parse, run_path
-from batchimg_worker.errors import ContractVersionError, RecipeError, StorageError
+from batchimg_worker.errors import ContractError, ContractVersionError, RecipeError, StorageError
 from batchimg_worker.storage import Container
 
 READERS = 16
@@ -23,13 +23,16 @@ class Deleted:
     blobs: int
 
 
-def all_runs(services: Services) -> list[RunSpec]:
-    """Every run, the latest first."""
+def all_runs(services: Services, observer: Observer = nobody) -> list[RunSpec]:
+    """Every run that can be read, the latest first; the observer is told of one whose description is damaged."""
 
     def read(name: str) -> RunSpec | None:
         try:
             return parse(RunSpec, services.runs.read(run_path(name)), run_path(name))
         except (ContractVersionError, RecipeError):  # of another version, or with operations that are not here
+            return None
+        except ContractError as error:
+            observer(Told(f"Left out: {error.message}. `batchimg delete` cannot know it; delete the blobs of {name}/."))
             return None
         except StorageError as error:
             if error.code == "BlobNotFound":  # being deleted, or interrupted before it began

@@ -12,7 +12,7 @@ import pytest
 from batchimg.connect import Services, connect
 from batchimg.download import MARK, PARTS, Folder, download
 from batchimg.errors import InputError
-from batchimg.runs import find_run
+from batchimg.runs import all_runs, find_run
 from batchimg.settings import load_settings
 from batchimg_worker.contract import ImageResult, Output, ResultHeader, dump, result_path, run_path
 from batchimg_worker.errors import ContractError
@@ -160,3 +160,15 @@ def test_the_code_of_a_plug_in_is_run_only_where_a_recipe_names_it(batchimg, tmp
     assert not marker.exists()
     batchimg("preview", image, "--op", "strange", "--to", tmp_path / "two", PYTHONPATH=str(site))
     assert marker.read_text() == "run"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema_version": 1}', b"\xff\xfe"])
+def test_a_damaged_run_is_told_and_the_others_are_listed(services, content):
+    written(services, "whole-one")
+    services.runs.write(run_path("damaged-one"), content)
+    told = []
+    try:
+        assert "whole-one" in [spec.run for spec in all_runs(services, told.append)]
+    finally:
+        services.runs.delete(run_path("damaged-one"))
+    assert [event.text.startswith("Left out: damaged-one/run.json") for event in told] == [True]

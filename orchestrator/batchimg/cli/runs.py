@@ -48,7 +48,7 @@ def runs(context: typer.Context, json: JsonOption = False) -> None:
 
     drawn_on = screen()
     with services(context, drawn_on) as connected:
-        drawn_on.runs(all_runs(connected), json)
+        drawn_on.runs(all_runs(connected, drawn_on.observe), json)
 
 
 def logs(
