@@ -16,7 +16,7 @@ from skimage import filters, transform
 
 from batchimg_worker import decoding, encoding, png
 from batchimg_worker.codec import decode, inspect
-from batchimg_worker.operations import OPERATIONS
+from batchimg_worker.operations import OPERATIONS, costs
 from batchimg_worker.operations.kernels import fast_smoothing, native
 from batchimg_worker.recipe import recipe_from_ops
 
@@ -91,6 +91,47 @@ def test_blur_equals_scikit_image_whatever_the_image(height, width, channels, si
     expected = filters.gaussian(image, sigma, mode="nearest", truncate=4, channel_axis=axis)
     for result in run(f"blur=sigma:{sigma}", image):
         assert_close(result, expected, dtype)
+
+
+LEVEL_OPS = ["brightness=130%", "contrast=0.7", "contrast=method:sigmoid", "gamma=0.6", "normalize=low:2,high:97"]
+AROUND_OPS = [
+    *("sharpen", "sharpen=amount:0.4,radius:3.3", "edges=sobel", "denoise=median"),
+    *(f"denoise=method:median,radius:{radius}" for radius in (2, 3, 6)),
+    *(f"morphology={method}" for method in ("open", "close", "erode", "dilate")),
+    *(f"morphology=method:open,footprint:{shape},radius:3" for shape in ("disk", "square", "diamond")),
+    *("equalize=histogram", "equalize=clahe", "equalize=method:clahe,clip_limit:0.2,kernel_size:9"),
+]
+EXACT = ("brightness", "contrast", "gamma", "normalize", "denoise", "morphology")
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    height=SIDES,
+    width=SIDES,
+    channels=CHANNELS,
+    kind=st.sampled_from(["noise", "two values", "checker", "step", "white"]),
+)
+@pytest.mark.parametrize("op", [*LEVEL_OPS, *AROUND_OPS])
+def test_kernels_of_bytes_equal_their_reference_whatever_the_image(op, height, width, channels, kind):
+    image = image_of(kind, shape_of(height, width, channels))
+    before = image.copy()
+    result, expected = run(op, image)
+    difference = np.abs(result.astype(int) - expected)
+    assert (result.dtype, result.shape) == (np.uint8, expected.shape)
+    assert difference.max() <= (0 if op.startswith(EXACT) else 2)
+    assert (difference > 1).sum() <= 0.001 * difference.size
+    assert np.array_equal(image, before)
+
+
+@pytest.mark.parametrize("op", [*LEVEL_OPS, *AROUND_OPS])
+def test_kernels_of_bytes_equal_their_reference_on_a_photo_and_where_strips_meet(monkeypatch, op):
+    monkeypatch.setattr(costs, "STRIP_VALUES", 10_000)
+    photo = decode(CHELSEA.read_bytes()).array[60:200, 80:240]
+    for image in (photo, np.dstack([photo, photo[..., 0]])):
+        result, expected = run(op, np.ascontiguousarray(image))
+        difference = np.abs(result.astype(int) - expected)
+        assert difference.max() <= (0 if op.startswith(EXACT) else 2)
+        assert (difference > 1).mean() <= 0.001
 
 
 @pytest.mark.parametrize("sigma", [2.53, 3.81, 3.82, 5.07, 5.09, 7.3, 12.7, 20, 40])

@@ -26,9 +26,7 @@ BOUNDED = {
     "thumbnail": {"longest": 100},
 }
 ANNOUNCED = [
-    ("equalize", {"method": "clahe"}, np.uint8),
     ("equalize", {"method": "clahe"}, np.uint16),
-    ("equalize", {"method": "histogram"}, np.uint8),
     ("equalize", {"method": "histogram"}, np.float32),
     ("normalize", {}, np.float32),
     ("sharpen", {"radius": 15.0}, np.uint8),
@@ -40,7 +38,12 @@ ANNOUNCED = [
     ("watermark", {"text": "hello world", "size": 0.5}, np.uint8),
     ("denoise", {"method": "tv"}, np.uint8),
     ("denoise", {"method": "bilateral"}, np.uint8),
-    ("morphology", {"method": "dilate", "radius": 20, "footprint": "square"}, np.uint8),
+    ("morphology", {"method": "dilate", "radius": 20, "footprint": "square"}, np.uint16),
+]
+ANNOUNCED_FOR_ALL_TYPES = [
+    ("equalize", {"method": "clahe"}),
+    ("equalize", {"method": "histogram"}),
+    ("morphology", {"method": "dilate", "radius": 20, "footprint": "square"}),
 ]
 MEASURED = [
     ("entropy", np.uint8),
@@ -91,6 +94,14 @@ def test_an_operation_holds_what_it_announces(name, given, dtype):
     held = traced(entry, given, image)
     assert held <= max(announced, SLACK)
     assert held >= announced / 8
+
+
+@pytest.mark.parametrize(("name", "given"), ANNOUNCED_FOR_ALL_TYPES)
+def test_a_kernel_of_bytes_holds_less_than_is_announced_for_all_types(name, given):
+    image = image_of((800, 1000, 3), np.uint8)
+    entry = OPERATIONS.get(name)
+    announced = entry.temporary_bytes(image.shape, image.itemsize, entry.bind(given))
+    assert traced(entry, given, image) <= max(announced, SLACK)
 
 
 @pytest.mark.parametrize(("name", "dtype"), MEASURED)

@@ -37,12 +37,13 @@ WAVELET_VALUE_BYTES = 64
 """What the methods hold, measured."""
 
 
-def _sharpen_halo(radius: float) -> int:
+def sharpen_halo(radius: float) -> int:
+    """How far the blur of an unsharp mask looks: scikit-image cuts it at four sigma."""
     return int(4 * radius + 0.5)
 
 
 def _sharpen_bytes(shape: Shape, value_bytes: int, *, radius: float, **_: Scalar) -> int:  # noqa: ARG001
-    return strip_bytes(shape, _sharpen_halo(radius), STRIP_VALUE_BYTES)
+    return strip_bytes(shape, sharpen_halo(radius), STRIP_VALUE_BYTES)
 
 
 @operation(primary="amount", temporary=_sharpen_bytes)
@@ -66,7 +67,7 @@ def sharpen(
     """
     from batchimg_worker.operations.reference import noise
 
-    return noise.sharpen(image, radius, amount, _sharpen_halo(radius))
+    return noise.sharpen(image, radius, amount, sharpen_halo(radius))
 
 
 def _check_denoise(*, method: str, patch_size: int | None = None, **others: float | None) -> None:

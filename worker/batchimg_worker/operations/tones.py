@@ -13,6 +13,7 @@ from batchimg_worker.operations.values import Fraction, percent_of, refuse_forei
 if TYPE_CHECKING:
     from batchimg_worker.operations.arrays import Image
 
+CLIP_LIMIT = 0.01
 CLAHE_BYTES = 48
 HISTOGRAM_BYTES = 32
 """Bytes a pixel that `equalize` holds, measured."""
@@ -184,4 +185,4 @@ def equalize(
     """
     from batchimg_worker.operations.reference import tones
 
-    return tones.equalize(image, method, 0.01 if clip_limit is None else clip_limit, kernel_size)
+    return tones.equalize(image, method, CLIP_LIMIT if clip_limit is None else clip_limit, kernel_size)
