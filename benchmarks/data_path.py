@@ -177,7 +177,7 @@ def work(kind: str, folder: str, endpoint: str, count: str) -> None:
     """One slot: the pipeline over ``count`` images, the files of the folder in turn; prints what it took."""
     from batchimg_worker.contract import ImageEntry
     from batchimg_worker.memory import keep_freed_memory
-    from batchimg_worker.pipeline import Pipeline
+    from batchimg_worker.pipeline import Pipeline, Places
     from batchimg_worker.storage import LONG, BlobStore
 
     keep_freed_memory()
@@ -191,9 +191,9 @@ def work(kind: str, folder: str, endpoint: str, count: str) -> None:
             inputs._direct = outputs._direct = None  # noqa: SLF001 - to compare with
     several = [ImageEntry(path=file.name, size=file.stat().st_size) for file in files]
     entries = [several[number % len(several)] for number in range(int(count))]
-    list(Pipeline(spec(), inputs, outputs, threading.Event()).run(iter(several[:4])))
+    list(Pipeline(spec(), Places(inputs, outputs), threading.Event()).run(iter(several[:4])))
     wall, cpu, early = time.perf_counter(), time.process_time(), 0.0
-    for number, record in enumerate(Pipeline(spec(), inputs, outputs, threading.Event()).run(iter(entries))):
+    for number, record in enumerate(Pipeline(spec(), Places(inputs, outputs), threading.Event()).run(iter(entries))):
         assert record.status == "done", record.message
         if number == len(entries) // MEMORY_CHECKS:
             early = peak_mb()

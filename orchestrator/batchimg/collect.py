@@ -37,7 +37,7 @@ def _part_records(services: Services, path: str) -> Iterator[ImageResult]:
     try:
         lines = whole_lines(services.runs.read_lines(path))
         parse(PartHeader, next(lines, b""), path)
-        yield from parse_lines(ImageResult, lines, path)
+        yield from _of_images(parse_lines(ImageResult, lines, path))
     except StorageError as error:
         if error.code != "BlobNotFound":  # the chunk has been finished meanwhile
             raise
@@ -47,7 +47,12 @@ def chunk_records(services: Services, path: str) -> Iterator[ImageResult]:
     """The records of one result."""
     lines = services.runs.read_lines(path)
     parse(ResultHeader, next(lines, b""), path)
-    yield from parse_lines(ImageResult, lines, path)
+    yield from _of_images(parse_lines(ImageResult, lines, path))
+
+
+def _of_images(found: Iterator[ImageResult]) -> Iterator[ImageResult]:
+    """Without those of bands: the task that joins them has the image's record."""
+    return (record for record in found if record.band is None)
 
 
 def rejected(services: Services, spec: RunSpec) -> Iterator[ImageResult]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,7 +31,8 @@ class Dataset:
 
     ``label`` is what the user typed; ``digests`` holds 16 bytes of MD5 an image once they are known (zeros where
     the service has none), and ``tags`` an ETag each for blobs. ``beside`` are the paths of the whole dataset where this
-    is a part of one: names of results are told apart among all of them.
+    is a part of one: names of results are told apart among all of them. ``bands`` tells
+    over how many tasks an image is split.
     """
 
     label: str
@@ -46,6 +47,7 @@ class Dataset:
     hidden: int = 0
     tags: list[str] = field(default_factory=list)
     beside: list[str] | None = None
+    bands: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -70,11 +72,6 @@ class Dataset:
             tags=[self.tags[index] for index in indexes] if self.tags else [],
             beside=self.beside or self.paths,
         )
-
-    def rows(self, chunk: range) -> Iterator[tuple[str, int, str | None]]:
-        """Path, size and MD5 of some images."""
-        for index in chunk:
-            yield self.paths[index], self.sizes[index], self.md5(index)
 
     def has_rival(self, path: str) -> bool:
         """Whether the results of another image could get this one's name."""

@@ -174,7 +174,7 @@ def undone(services: Services, family: Lineage, tally: Counter[str] | None = Non
 
     ``tally`` counts all images by state.
     """
-    columns = ["path", "size", "md5", "status", "error_type", "message", "chunk"]
+    columns = ["path", "size", "md5", "status", "error_type", "message", "run", "chunk"]
     for batch in batches(services, family, columns):
         found = batch.column("status").to_pylist()
         if tally is not None:

@@ -11,11 +11,13 @@ from batchimg.plan import Plan, check_name, clean_name, make_plan
 from batchimg.recipes import Instructions
 from batchimg.scan import is_url, scan, scan_blobs, source_of
 from batchimg.settings import Settings
+from batchimg.split import with_bands
 from batchimg.submit import Submitted, submit
 from batchimg.tiles import check_tiles
 from batchimg.upload import upload
 from batchimg_worker.contract import INPUTS, Limits, Source
 from batchimg_worker.naming import check_paths
+from batchimg_worker.storage import Container
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,9 @@ class Order:
     def plan_blobs(self, services: Services) -> tuple[Plan, Source]:
         """The plan of a dataset in blob storage: its container is listed."""
         source = source_of(self.dataset, services.store.endpoint)
-        return self._plan(self._checked(scan_blobs(self.dataset, source, services.store_of(source)))), source
+        store = services.store_of(source)
+        found = self._checked(scan_blobs(self.dataset, source, store), (store.container(source.container), source))
+        return self._plan(found), source
 
     def reduced(self, services: Services, plan: Plan, source: Source) -> Reduced:
         """The plan without what the latest run over these images has, unless everything is wanted."""
@@ -102,11 +106,11 @@ class Order:
     def _scanned(self) -> Dataset:
         return self._checked(scan(self.dataset))
 
-    def _checked(self, dataset: Dataset) -> Dataset:
+    def _checked(self, dataset: Dataset, blobs: tuple[Container, Source] | None = None) -> Dataset:
         """Raises RecipeError where two pictures would get one name, or a step cannot be done in tiles."""
         check_paths(self.instructions.recipe, dataset.paths)
         check_tiles(self.instructions.recipe, self.limits, dataset)
-        return dataset
+        return with_bands(dataset, self.instructions.recipe, self.limits, blobs)
 
     def _plan(self, dataset: Dataset) -> Plan:
         return make_plan(dataset, self.instructions, self.limits, self.chunk_images)

@@ -2,14 +2,16 @@
 
 import hashlib
 import re
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from batchimg.chunk import split
 from batchimg.dataset import Dataset
 from batchimg.errors import SettingsError
 from batchimg.recipes import Attached, Instructions
-from batchimg_worker.contract import SCHEMA_VERSION, Limits, RunSpec, Source
+from batchimg.split import SplitImage, cut
+from batchimg_worker.contract import SCHEMA_VERSION, ImageEntry, Limits, RunSpec, Source
 from batchimg_worker.recipe import Recipe
 from batchimg_worker.version import __version__
 
@@ -19,7 +21,7 @@ NAME = re.compile(rf"^[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST_NAME - 1}}}$")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a submit would do. ``chunks`` are ranges of the dataset's images.
+    """What a submit would do. ``chunks`` are ranges of the dataset's images; those of ``split`` have others.
 
     With a ``parent`` the dataset is what that run left to do; ``known`` images are not in it.
     """
@@ -31,6 +33,32 @@ class Plan:
     parent: str | None = None
     known: int = 0
     attachments: tuple[Attached, ...] = ()
+    split: tuple[SplitImage, ...] = ()
+
+    @property
+    def tasks(self) -> int:
+        """How many chunks there are in all, those of split images among them: each is a task."""
+        return len(self.chunks) + sum(one.bands + 1 for one in self.split)
+
+    @property
+    def largest(self) -> int:
+        """The images of the largest chunk."""
+        return max((len(chunk) for chunk in self.chunks), default=min(1, self.tasks))
+
+    def entries(self, number: int) -> Iterator[ImageEntry]:
+        """What the manifest of a chunk tells its task."""
+        if number >= len(self.chunks):
+            image = self.split[bisect_left(self.split, number, key=lambda one: one.join)]
+            yield image.entry(self._entry(image.index), number)
+            return
+        apart = {one.index for one in self.split}
+        for index in self.chunks[number]:
+            if index not in apart:
+                yield self._entry(index)
+
+    def _entry(self, index: int) -> ImageEntry:
+        path, size, md5 = self.dataset.paths[index], self.dataset.sizes[index], self.dataset.md5(index)
+        return ImageEntry(path=path, size=size, md5=md5, apart=True if self.dataset.has_rival(path) else None)
 
     @property
     def instructions(self) -> Instructions:
@@ -45,8 +73,8 @@ class Plan:
 
 def make_plan(dataset: Dataset, instructions: Instructions, limits: Limits, chunk_images: int | None = None) -> Plan:
     """Cut the dataset into chunks."""
-    chunks = split(dataset.sizes, chunk_images)
-    return Plan(dataset, instructions.recipe, limits, chunks, attachments=instructions.attachments)
+    chunks, apart = cut(dataset, chunk_images)
+    return Plan(dataset, instructions.recipe, limits, chunks, attachments=instructions.attachments, split=apart)
 
 
 def plan_hash(plan: Plan, source: Source) -> str:
@@ -69,6 +97,9 @@ def plan_hash(plan: Plan, source: Source) -> str:
             path, size, md5 = plan.dataset.paths[index], plan.dataset.sizes[index], plan.dataset.md5(index)
             tag = plan.dataset.tags[index] if plan.dataset.tags and md5 is None else ""
             digest.update(f"{path}\0{size}\0{md5}\0{tag}\n".encode())
+    for one in plan.split:
+        path, size, md5 = plan.dataset.paths[one.index], plan.dataset.sizes[one.index], plan.dataset.md5(one.index)
+        digest.update(f"\0split\0{path}\0{size}\0{md5}\0{one.bands}\n".encode())
     for rejected in plan.dataset.rejected:
         digest.update(f"\0rejected\0{rejected.path}\n".encode())
     return digest.hexdigest()
@@ -110,7 +141,7 @@ def spec_of(plan: Plan, name: str, source: Source, created: datetime) -> RunSpec
         limits=plan.limits,
         images=len(plan.dataset) + len(plan.dataset.rejected),
         bytes=plan.dataset.bytes,
-        chunks=len(plan.chunks),
+        chunks=plan.tasks,
         rejected=len(plan.dataset.rejected),
         parent=plan.parent,
         attachments=tuple(one.attachment for one in plan.attachments) or None,

@@ -16,6 +16,7 @@ from batchimg.lineage import Lineage, lineage
 from batchimg.plan import LONGEST_NAME, Plan, make_plan, name_of, spec_of
 from batchimg.recipes import Attached, Instructions
 from batchimg.runs import latest_descendant
+from batchimg.split import bands_before
 from batchimg.submit import Submitted, submit
 from batchimg.watch import status
 from batchimg_worker.contract import RunSpec, attachment_path
@@ -82,7 +83,7 @@ def _plan(services: Services, family: Lineage, wanted: Wanted) -> Retry:
 
 
 def _rest(services: Services, family: Lineage, wanted: Wanted) -> "_Rest":
-    rest = _Rest()
+    rest = _Rest(frozenset(one.run for one in family if one.limits.split is not None))
     for row in rest.sent(undone(services, family, rest.states), wanted):
         rest.add(row)
     return rest
@@ -90,8 +91,10 @@ def _rest(services: Services, family: Lineage, wanted: Wanted) -> "_Rest":
 
 def _of_rest(services: Services, family: Lineage, rest: "_Rest") -> Retry:
     tip, settings = family[0], services.settings
-    dataset = replace(rest.dataset(tip), beside=_beside(services, family, rest.paths))
-    plan = make_plan(dataset, instructions_of(services, tip), settings.limits, settings.chunk_images)
+    bands = bands_before(services.runs, rest.of_split_runs, settings.upload_threads)
+    dataset = replace(rest.dataset(tip), beside=_beside(services, family, rest.paths), bands=bands)
+    limits = settings.limits.model_copy(update={"split": max(bands.values())}) if bands else settings.limits
+    plan = make_plan(dataset, instructions_of(services, tip), limits, settings.chunk_images)
     plan = replace(plan, parent=tip.run, known=rest.states["done"])
     return Retry(tip, plan, _name(family), rest.quarantined, rest.unsent)
 
@@ -119,9 +122,14 @@ def start_retry(services: Services, retry: Retry, observer: Observer = nobody) -
 
 
 class _Rest:
-    """What is to be done again, as columns."""
+    """What is to be done again, as columns.
 
-    def __init__(self) -> None:
+    ``of_split_runs`` are the chunks whose images some of these runs may have split, with the images.
+    """
+
+    def __init__(self, split_runs: frozenset[str]) -> None:
+        self._split_runs = split_runs
+        self.of_split_runs: dict[tuple[str, int], list[str]] = {}
         self.paths: list[str] = []
         self._sizes = array("Q")
         self._digests = bytearray()
@@ -141,6 +149,8 @@ class _Rest:
 
     def add(self, row: dict[str, Any]) -> None:
         self.paths.append(row["path"])
+        if row["run"] in self._split_runs:
+            self.of_split_runs.setdefault((row["run"], row["chunk"]), []).append(row["path"])
         self._sizes.append(row["size"])
         self._digests += bytes.fromhex(row["md5"]) if row["md5"] else bytes(16)
 

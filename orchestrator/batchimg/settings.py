@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     tiles: Tiles = Field(
         "auto", description="images in tiles: auto, always, off, or always and of so many pixels a side"
     )
+    split: int | None = Field(
+        None, ge=2, le=1000, description="over how many tasks an image goes that is done in tiles; default: one"
+    )
     task_retries: int = Field(2, ge=0, le=100, description="how often a failed task is tried again")
     max_hours: float = Field(
         168.0, gt=0, le=4320, description="a run is ended by Azure Batch so long after it began, whatever happens"
@@ -104,6 +107,7 @@ class Settings(BaseSettings):
             image_seconds=self.image_seconds,
             allow_truncated=True if self.allow_truncated else None,
             tiles=None if self.tiles == "auto" else self.tiles,
+            split=self.split,
         )
 
     @property

@@ -13,7 +13,6 @@ from batchimg.plan import Plan, spec_of
 from batchimg.refusal import refusal_noted
 from batchimg.settings import Settings
 from batchimg_worker.contract import (
-    ImageEntry,
     ImageResult,
     ManifestHeader,
     RunSpec,
@@ -69,7 +68,7 @@ def submit(plan: Plan, name: str, source: Source, services: Services, observer: 
     with refusal_noted(services.runs, spec.run):
         services.batch.create_job(wanted)
     added = 0
-    for count in services.batch.add_tasks(job, _tasks(spec, missing, settings)):
+    for count in services.batch.add_tasks(job, tasks_of(plan, spec, missing, settings)):
         added += count
         observer(Progressed("submit", min(added, len(missing)), len(missing), unit="tasks"))
     services.batch.finish_adding(wanted)
@@ -95,11 +94,19 @@ def _environment(services: Services) -> dict[str, str]:
     return {**told, "AZURE_CLIENT_ID": identity} if identity else told
 
 
-def _tasks(spec: RunSpec, chunks: list[int], settings: Settings) -> list[TaskSpec]:
-    """One task a chunk, and a last one that merges the ledger when all of them have ended, well or not."""
+def tasks_of(plan: Plan, spec: RunSpec, chunks: list[int], settings: Settings) -> list[TaskSpec]:
+    """One task a chunk, and a last one that merges the ledger when all of them have ended, well or not.
+
+    A task that joins the bands of an image waits likewise for those that make them.
+    """
     limits = TaskLimits(min(settings.max_task_hours, settings.max_hours), settings.task_retries)
     image, command = settings.worker_image, f"{settings.worker_command} --run {spec.run}"
-    tasks = [TaskSpec(str(chunk), f"{command} --chunk {chunk}", limits, image=image) for chunk in chunks]
+    left = set(chunks)
+    bands = {one.join: [band for band in range(one.first, one.join) if band in left] for one in plan.split}
+    tasks = [
+        TaskSpec(str(chunk), f"{command} --chunk {chunk}", limits, tuple(_ranges(bands.get(chunk, []))), image)
+        for chunk in chunks
+    ]
     ranges = tuple(_ranges(chunks))
     if len(ranges) <= MOST_RANGES:
         tasks.append(TaskSpec(str(spec.chunks), f"{command} --ledger", limits, ranges, image))
@@ -108,7 +115,7 @@ def _tasks(spec: RunSpec, chunks: list[int], settings: Settings) -> list[TaskSpe
 
 def _ranges(numbers: list[int]) -> Iterator[range]:
     """Ascending numbers as ranges without gaps: Batch would wait for ever for a task that is not there."""
-    start = numbers[0]
+    start = numbers[0] if numbers else 0
     for number, following in pairwise([*numbers, -1]):
         if following != number + 1:
             yield range(start, number + 1)
@@ -120,17 +127,15 @@ def _write_manifests(plan: Plan, spec: RunSpec, services: Services, observer: Ob
         services.runs.write(manifest_path(spec.run, number), b"\n".join(_manifest(plan, spec.run, number)) + b"\n")
         return number
 
-    for done, _ in enumerate(in_parallel(write, range(len(plan.chunks)), services.settings.upload_threads), start=1):
-        observer(Progressed("manifests", done, len(plan.chunks), unit="chunks"))
+    for done, _ in enumerate(in_parallel(write, range(plan.tasks), services.settings.upload_threads), start=1):
+        observer(Progressed("manifests", done, plan.tasks, unit="chunks"))
 
 
 def _manifest(plan: Plan, run: str, number: int) -> Iterator[bytes]:
-    chunk = plan.chunks[number]
-    size = sum(plan.dataset.sizes[chunk.start : chunk.stop])
-    yield dump(ManifestHeader(run=run, chunk=number, images=len(chunk), bytes=size))
-    for path, size_, md5 in plan.dataset.rows(chunk):
-        apart = True if plan.dataset.has_rival(path) else None
-        yield dump(ImageEntry(path=path, size=size_, md5=md5, apart=apart))
+    entries = list(plan.entries(number))
+    size = sum(entry.size for entry in entries)
+    yield dump(ManifestHeader(run=run, chunk=number, images=len(entries), bytes=size))
+    yield from map(dump, entries)
 
 
 def _write_rejected(plan: Plan, spec: RunSpec, services: Services) -> None:

@@ -62,11 +62,12 @@ def plan_values(plan: "Plan") -> dict[str, Any]:
         "done_before": plan.known,
         "parent": plan.parent,
         "bytes": plan.dataset.bytes,
-        "chunks": len(plan.chunks),
-        "tasks": len(plan.chunks),
+        "chunks": plan.tasks,
+        "tasks": plan.tasks,
+        "split": {plan.dataset.paths[one.index]: one.bands for one in plan.split},
         "outputs": plan.outputs,
         "variants": [variant.name for variant in plan.recipe.variants],
-        "largest_chunk": max((len(chunk) for chunk in plan.chunks), default=0),
+        "largest_chunk": plan.largest,
         "rejected": [asdict(one) for one in plan.dataset.rejected],
         "attachments": [one.attachment.model_dump() for one in plan.attachments],
         "ignored": plan.dataset.ignored + plan.dataset.hidden,
@@ -76,15 +77,18 @@ def plan_values(plan: "Plan") -> dict[str, Any]:
 def plan_table(plan: "Plan") -> RenderableType:
     """A plan for people."""
     dataset = plan.dataset
-    largest = max((len(chunk) for chunk in plan.chunks), default=0)
     rows: list[tuple[str, object]] = [
         ("Dataset", dataset.label),
         ("Images", f"{len(dataset):,} ({size(dataset.bytes)})"),
-        ("Chunks", f"{len(plan.chunks):,}, up to {count(largest, 'image')} each; one task a chunk"),
-        ("Tasks", f"{len(plan.chunks):,}"),
+        ("Chunks", f"{plan.tasks:,}, up to {count(plan.largest, 'image')} each; one task a chunk"),
+        ("Tasks", f"{plan.tasks:,}"),
         ("Variants", ", ".join(variant.name for variant in plan.recipe.variants) or "none"),
         ("Pictures", f"{plan.outputs:,}"),
     ]
+    if plan.limits.split is not None:
+        bands = sum(one.bands for one in plan.split)
+        told = f"{count(len(plan.split), 'image')} over {bands:,} tasks, and one each that joins"
+        rows.append(("Split", told if bands else "no image: none is done in tiles"))
     if plan.parent is not None:
         rows[1:2] = [
             ("New", f"{count(len(dataset), 'image')} ({size(dataset.bytes)})"),

@@ -6,6 +6,7 @@ import pytest
 
 from batchimg_worker import contract
 from batchimg_worker.contract import (
+    BandHeader,
     Heartbeat,
     ImageEntry,
     ImageResult,
@@ -24,6 +25,8 @@ SINGLE = {
     "run-v1.json": RunSpec,
     "run-v1-retry.json": RunSpec,
     "run-v1-attachments.json": RunSpec,
+    "run-v1-split.json": RunSpec,
+    "band-v1.json": BandHeader,
     "heartbeat-v1.json": Heartbeat,
     "heartbeat-v1-attempt.json": Heartbeat,
     "heartbeat-v1-causes.json": Heartbeat,
@@ -32,9 +35,11 @@ SINGLE = {
 LINES = {
     "manifest-v1.jsonl": (ManifestHeader, ImageEntry),
     "manifest-v1-apart.jsonl": (ManifestHeader, ImageEntry),
+    "manifest-v1-bands.jsonl": (ManifestHeader, ImageEntry),
     "result-v1.jsonl": (ResultHeader, ImageResult),
     "result-v1-attempts.jsonl": (ResultHeader, ImageResult),
     "result-v1-operations.jsonl": (ResultHeader, ImageResult),
+    "result-v1-bands.jsonl": (ResultHeader, ImageResult),
     "part-v1.jsonl": (PartHeader, ImageResult),
 }
 
@@ -54,7 +59,7 @@ def test_golden_lines_are_read_and_written_back_as_they_were(name):
     assert rest
 
 
-@pytest.mark.parametrize("kind", [RunSpec, ManifestHeader, PartHeader, ResultHeader, Heartbeat])
+@pytest.mark.parametrize("kind", [RunSpec, ManifestHeader, BandHeader, PartHeader, ResultHeader, Heartbeat])
 def test_a_version_that_nobody_knows_is_refused_as_such(kind):
     with pytest.raises(ContractVersionError, match="schema_version 2, this batchimg 1"):
         parse(kind, '{"schema_version": 2, "anything": "else"}', "somewhere")
@@ -86,7 +91,15 @@ def test_a_file_that_goes_along_lies_under_its_hash():
 
 
 @pytest.mark.parametrize(
-    "entry", ['{"path":"","size":1}', '{"path":"a","size":-1}', '{"path":"a","size":1,"md5":"zz"}']
+    "entry",
+    [
+        '{"path":"","size":1}',
+        '{"path":"a","size":-1}',
+        '{"path":"a","size":1,"md5":"zz"}',
+        '{"path":"a","size":1,"band":{"number":3,"of":3}}',
+        '{"path":"a","size":1,"band":{"number":0,"of":0}}',
+        '{"path":"a","size":1,"joins":[]}',
+    ],
 )
 def test_an_entry_that_cannot_be_is_refused(entry):
     with pytest.raises(ContractError):
@@ -98,6 +111,7 @@ def test_places_are_those_of_the_documentation():
     assert contract.result_path("r", 42) == "r/results/00042.jsonl"
     assert contract.heartbeat_path("r", 42) == "r/heartbeats/00042"
     assert contract.part_path("r", 42) == "r/parts/00042.jsonl"
+    assert contract.band_path(42, 1) == "bands/00042/001"
     assert contract.hand_path("r", 42) == "r/hands/00042"
     assert contract.ledger_path("r") == "r/ledger.parquet"
     assert contract.output_path("r", "rotate-30", "a/b.jpg") == "r/rotate-30/a/b.jpg"

@@ -19,6 +19,7 @@ UNEXPECTED = 1
 USAGE = 2
 UNKNOWN_VERSION = 64  # the contract is of a version that this worker does not know
 BAD_CONTRACT = 65  # the run or the manifest is missing or damaged
+BANDS_MISSING = 66  # a task that this one waited for ended without a result
 STORAGE = 69  # storage does not answer
 WATCHED = {signal.SIGCHLD, signal.SIGTERM}
 
@@ -111,7 +112,7 @@ def _work(run: str, chunk: int, turn: Turn) -> int:
 
 def _exit_code(work: Callable[[], int]) -> int:
     """Say by the exit code what went wrong."""
-    from batchimg_worker.errors import ContractError, ContractVersionError, StorageError, TaskStopped
+    from batchimg_worker.errors import BandsMissing, ContractError, ContractVersionError, StorageError, TaskStopped
 
     log = logging.getLogger("batchimg_worker")
     try:
@@ -125,6 +126,9 @@ def _exit_code(work: Callable[[], int]) -> int:
     except ContractError as error:
         log.error("%s %s", error.message, error.hint)
         return BAD_CONTRACT
+    except BandsMissing as error:
+        log.error("%s %s", error.message, error.hint)
+        return BANDS_MISSING
     except StorageError as error:
         log.error("%s %s", error.message, error.hint)
         return BAD_CONTRACT if error.code in {"BlobNotFound", "ContainerNotFound"} else STORAGE

@@ -14,6 +14,7 @@ added is a field that is absent where it is not used. Golden files under ``tests
 ``runs/<run>/hands/00042``         the path of the image in hand, of a task whose last attempt vanished
 ``runs/<run>/heartbeats/00042``    `Heartbeat`, also as metadata of the blob
 ``runs/<run>/logs/00042/NAME``     the last part of the task's stdout.txt and stderr.txt
+``runs/<run>/bands/00042/000``     `BandHeader`, then the encoded pieces of a band, until the image's task of joining
 ``runs/<run>/ledger.parquet``      all results of the run, one row an image: `batchimg_worker.ledger`
 ``outputs/<run>/<variant>/<path>`` the pictures
 =================================  =========================================================
@@ -22,9 +23,9 @@ added is a field that is absent where it is not used. Golden files under ``tests
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from batchimg_worker.errors import ContractError, ContractVersionError
 from batchimg_worker.paths import unsafe_path
@@ -60,6 +61,9 @@ Count = Annotated[int, Field(ge=0)]
 Tiles = Literal["auto", "always", "off"] | Annotated[int, Field(ge=16, le=65_536)]
 """When an image is worked on in tiles: where it would not fit as a whole, always, never, or always and of this side."""
 
+Split = Annotated[int, Field(ge=2, le=1_000)]
+"""Over how many tasks an image that is done in tiles is split."""
+
 Seconds = Annotated[float, Field(ge=0)]
 
 
@@ -70,13 +74,17 @@ class Document(BaseModel):
 
 
 class Limits(Document):
-    """What one task may use; an image beyond it is recorded as failed. ``tiles`` is None for auto."""
+    """What one task may use; an image beyond it is recorded as failed. ``tiles`` is None for auto.
+
+    ``split`` is over how many tasks each image goes that is done in tiles, None for one.
+    """
 
     max_megapixels: Annotated[float, Field(gt=0)] = 200.0
     memory_mb: Annotated[int, Field(ge=512)] = 2048
     image_seconds: Annotated[float, Field(gt=0)] | None = None
     allow_truncated: Literal[True] | None = None
     tiles: Tiles | None = None
+    split: Split | None = None
 
 
 class Source(Document):
@@ -135,20 +143,60 @@ class ManifestHeader(Document):
     bytes: Count
 
 
+class Band(Document):
+    """Some rows of every result of a huge image: band ``number`` of ``of``, from the top, counted from 0."""
+
+    number: Count
+    of: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        if self.number >= self.of:
+            raise ValueError(f"there is no band {self.number} of {self.of}")
+        return self
+
+    def share(self, total: int) -> range:
+        """Which of so many strips are this band's: all bands together have each of them once."""
+        return range(self.number * total // self.of, (self.number + 1) * total // self.of)
+
+
 class ImageEntry(Document):
     """One image of a chunk; ``path`` is relative to the source's prefix, with forward slashes.
 
     ``apart``: the results of another original of the run could get this one's name (see `naming.output_name`).
+    With ``band`` only that part of its results is made; with ``joins`` they are joined from the bands that the tasks
+    of these chunks have made, from top to bottom.
     """
 
     path: RelativePath
     size: Count
     md5: Md5 | None = None
     apart: Literal[True] | None = None
+    band: Band | None = None
+    joins: Annotated[tuple[Count, ...], Field(min_length=1)] | None = None
+
+
+class BandHeader(Document):
+    """The first line of one result's band: the whole result as far as it is known, and which rows follow.
+
+    ``pixels``: the rows follow as they are, for a small result that is encoded as a whole; else encoded by ``format``.
+    ``notes`` is what was decided while its pixels were fitted into the format, ``icc_profile`` is in base64.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    format: str
+    pixels: bool
+    height: Count
+    width: Count
+    channels: Annotated[int, Field(ge=1, le=4)]
+    value_bytes: Literal[1, 2, 4]
+    rows: tuple[Count, Count]
+    icc_profile: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Output(Document):
-    """One picture that was written, below ``outputs/<run>/<variant>/``."""
+    """One picture that was written, below ``outputs/<run>/<variant>/``; of a band, one file below ``runs/<run>/``."""
 
     variant: str
     path: RelativePath
@@ -174,6 +222,8 @@ Measure = float | int | str | None | list[float] | dict[str, float | int | str |
 class ImageResult(Document):
     """The final record of one image in one run. One that is not done has ``error_type`` and ``message``.
 
+    A record with a ``band`` is that of a part of an image: only the task that joins the bands reads it.
+
     A quarantined image ended its worker twice, or took longer than the limit. ``attempt`` is the task's attempt
     that made the record, ``peak_memory_bytes`` the most that its worker had held by then.
     ``operations`` are the SHA-256 of the user's own files of operations that the run had loaded.
@@ -194,6 +244,7 @@ class ImageResult(Document):
     attempt: Count | None = None
     peak_memory_bytes: Count | None = None
     operations: tuple[Sha256, ...] | None = None
+    band: Band | None = None
 
     @property
     def kept_truncated(self) -> bool:
@@ -340,6 +391,16 @@ def result_path(run: str, chunk: int) -> str:
 def part_path(run: str, chunk: int) -> str:
     """Where the records of a chunk lie that is not done yet, in the container of runs."""
     return f"{run}/parts/{chunk:05d}.jsonl"
+
+
+def band_path(chunk: int, number: int) -> str:
+    """Where a band of one result lies until it is joined, below ``runs/<run>/``; ``number`` counts the results."""
+    return f"{bands_prefix(chunk)}{number:03d}"
+
+
+def bands_prefix(chunk: int) -> str:
+    """Below what the bands lie that a chunk's task has made, below ``runs/<run>/``."""
+    return f"bands/{chunk:05d}/"
 
 
 def hand_path(run: str, chunk: int) -> str:

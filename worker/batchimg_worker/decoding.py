@@ -29,6 +29,7 @@ READ_AS = {"1": "L", "La": "LA", "PA": "RGBA", "RGBa": "RGBA", "P": "RGB"}
 AS_STORED = ("L", "LA", "RGB", "RGBA")
 NUMBERS = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 TIFF_COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3}
+INKS_BY_PROFILE = "CMYK converted to sRGB by its profile"
 ALPHA = {1: "premultiplied", 2: "straight"}
 STRIP_ROWS = 64
 ICC_TAG = 34675
@@ -116,7 +117,7 @@ def _pillow(data: bytes, page: int = 0) -> Pixels:
         wanted = _mode(image)
         inks = profiles.inks_to_srgb(image, profile) if stored == "CMYK" and profile else None
     if inks is not None:
-        return Pixels(inks, None, ("CMYK converted to sRGB by its profile",))
+        return Pixels(inks, None, (INKS_BY_PROFILE,))
     opened: Any = iio.imopen(data, "r", plugin="pillow")  # its type leaves out what the plugin takes
     with opened as file:
         array = file.read(index=page, mode=None if wanted == stored else wanted, writeable_output=False)

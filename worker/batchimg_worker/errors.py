@@ -21,6 +21,10 @@ class ContractVersionError(ContractError):
     """A manifest, a run or a result of a version that this program does not know."""
 
 
+class BandsMissing(WorkerError):  # noqa: N818 - the name is what a user reads in a log
+    """The bands of an image cannot be joined: a task that makes one ended without a result, or what it made is gone."""
+
+
 class RecipeError(WorkerError):
     """A recipe that cannot be run: an unknown name, a wrong value, two variants of one name."""
 

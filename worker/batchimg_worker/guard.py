@@ -20,7 +20,7 @@ from batchimg_worker.hand import Hand
 UNFINISHED = 75  # of a worker: all is done but what it was told to leave out
 CRASHED = 70  # of a task: workers die, and no image is to blame
 STOPPED = 143  # told to stop: the node is going away
-FINAL = frozenset({0, 64, 65, 69, STOPPED})  # these say what became of the chunk, where nothing was in hand
+FINAL = frozenset({0, 64, 65, 66, 69, STOPPED})  # these say what became of the chunk, where nothing was in hand
 LOOK_SECONDS = 0.1
 GRACE_SECONDS = 1.5  # from SIGTERM until the image in hand is dropped; the node is gone some seconds later
 MOST_IN_A_ROW = 8  # images that kill their worker one after another: then it is the node or the recipe

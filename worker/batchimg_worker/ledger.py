@@ -209,6 +209,8 @@ def _records(reader: _Reader, chunk: int, lines: Iterator[bytes], every: _Row) -
             record = json.loads(line)
         except ValueError as error:
             raise ContractError(f"{path} has a line that is not JSON: {error}") from None
+        if record.pop("band", None) is not None:
+            continue  # a part of an image, whose record is that of the task that joins it
         yield _row(record, made_by.get(record.get("attempt"), made_by[attempts[-1].number]))
 
 
@@ -252,5 +254,5 @@ def _missing(reader: _Reader, chunk: int, seen: set[str], every: _Row) -> Iterat
     lines = reader.runs.read_lines(path)
     parse(ManifestHeader, next(lines, b""), path)
     for entry in parse_lines(ImageEntry, lines, path):
-        if entry.path not in seen:
+        if entry.path not in seen and entry.band is None:
             yield {"path": entry.path, "size": entry.size, "md5": entry.md5} | every

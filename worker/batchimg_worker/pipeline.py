@@ -17,9 +17,11 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchimg_worker.bands import BandStore, undone
 from batchimg_worker.budget import ByteBudget
 from batchimg_worker.contract import (
     ImageEntry,
@@ -30,7 +32,7 @@ from batchimg_worker.contract import (
     Tiles,
     output_path,
 )
-from batchimg_worker.errors import ImageError, InputError, StorageError
+from batchimg_worker.errors import BandsMissing, ContractError, ImageError, InputError, StorageError
 from batchimg_worker.hand import Hand
 from batchimg_worker.memory import image_limits, queue_bytes
 from batchimg_worker.naming import Which, result_name
@@ -53,11 +55,24 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """Where originals lie, where pictures go, and where the bands of huge images wait; None where there are none."""
+
+    inputs: Container
+    outputs: Container
+    bands: BandStore | None = None
+
+
+Bands = tuple[ImageResult, ...]
+"""The records of an image's bands, from top to bottom."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fetched:
-    """An original on its way from storage to the decoder."""
+    """An original on its way from storage to the decoder, or what is known of its bands."""
 
     entry: ImageEntry
-    content: bytes | Path
+    content: bytes | Path | Bands
     seconds: float
     problem: ImageError | None = None
 
@@ -73,15 +88,15 @@ class InWork:
     outputs: list[Output] = field(default_factory=list)
     notes: tuple[str, ...] = ()
     problem: ImageError | None = None
+    record: ImageResult | None = None
 
 
 class Pipeline:
     """One chunk's way through a task. ``stop`` ends it after the image in hand, which ``hand`` shows."""
 
-    def __init__(
-        self, spec: RunSpec, inputs: Container, outputs: Container, stop: threading.Event, hand: Hand | None = None
-    ) -> None:
-        self._spec, self._inputs, self._outputs, self._stop = spec, inputs, outputs, stop
+    def __init__(self, spec: RunSpec, places: Places, stop: threading.Event, hand: Hand | None = None) -> None:
+        self._spec, self._stop = spec, stop
+        self._inputs, self._outputs, self._bands = places.inputs, places.outputs, places.bands
         self._hand = hand or Hand()
         self._queue_bytes = queue_bytes(spec.limits)
         self._write_budget = ByteBudget(self._queue_bytes)
@@ -98,7 +113,11 @@ class Pipeline:
                 from batchimg_worker import apply  # noqa: F401 - loading it is not the image's time
 
                 self._hand.take(fetched.entry.path)
-                waiting.append(self._work(fetched, writers))
+                try:
+                    waiting.append(self._work(fetched, writers))
+                except BandsMissing:
+                    self._hand.lay_down()  # the image is not at fault
+                    raise
                 self._hand.lay_down()
                 del fetched
                 while waiting and all(put.done() for put in waiting[0].puts):
@@ -127,7 +146,9 @@ class Pipeline:
 
     def _fetch(self, entry: ImageEntry) -> Fetched:
         began = time.perf_counter()
-        if entry.size > LARGE_BYTES and self._tiles != "off":
+        if entry.joins is not None:
+            return Fetched(entry, self._band_store.records(entry.joins), 0.0)
+        if entry.size > LARGE_BYTES and (self._tiles != "off" or entry.band is not None):
             return self._fetch_file(entry)
         try:
             content = self._inputs.read(self._spec.source.prefix + entry.path)
@@ -155,14 +176,15 @@ class Pipeline:
         return Fetched(entry, path, time.perf_counter() - began)
 
     def _work(self, fetched: Fetched, writers: ThreadPoolExecutor) -> InWork:
-        work = InWork(fetched.entry, fetched.seconds, problem=fetched.problem)
-        if fetched.problem is not None:
+        entry, content = fetched.entry, fetched.content
+        work = InWork(entry, fetched.seconds, problem=fetched.problem)
+        if isinstance(content, tuple):
+            work.record = undone(entry, content)
+            work.fetch_seconds = sum(band.seconds.fetch for band in content)
+        if work.problem is not None or work.record is not None:
             return work
-        from batchimg_worker.tiles.process import Room, process_any  # late: originals come while this loads
-
         try:
-            room = Room(image_limits(self._spec.limits), self._tiles, Path(self._scratch.name))
-            work.processed = process_any(fetched.content, self._spec.recipe, room)
+            work.processed = self._processed(entry, content)
             for variant in work.processed.outputs:
                 self._put(variant, work, writers)
         except ImageError as error:
@@ -171,11 +193,39 @@ class Pipeline:
             work.problem = ImageError("not enough memory for this image")
         return work
 
-    def _put(self, variant: EncodedVariant, work: InWork, writers: ThreadPoolExecutor) -> None:
-        content, format_ = variant.encoded.data, variant.encoded.format
-        md5 = variant.encoded.md5
+    def _processed(self, entry: ImageEntry, content: bytes | Path | Bands) -> Work:
+        from batchimg_worker.tiles.process import Room, process_any, process_band  # late: originals come meanwhile
+
+        room = Room(image_limits(self._spec.limits), self._tiles, Path(self._scratch.name))
+        if isinstance(content, tuple):
+            from batchimg_worker.tiles.joining import Joined
+
+            return Joined(content, self._spec.recipe, partial(self._band_store.fetch, folder=room.folder), room.folder)
+        if entry.band is not None:
+            return process_band(content, self._spec.recipe, room, entry.band)
+        return process_any(content, self._spec.recipe, room)
+
+    @property
+    def _band_store(self) -> BandStore:
+        if self._bands is None:
+            raise ContractError("the manifest has bands of images, and there is no place for them")
+        return self._bands
+
+    def _name(self, variant: EncodedVariant, work: InWork) -> str:
+        if work.entry.band is not None:
+            return self._band_store.path(len(work.outputs))
         which = Which(bool(work.entry.apart), variant.frame)
-        name = result_name(work.entry.path, variant.variant, format_, variant.output, which)
+        return result_name(work.entry.path, variant.variant, variant.encoded.format, variant.output, which)
+
+    def _target(self, entry: ImageEntry, output: Output) -> tuple[Container, str]:
+        """Where a picture goes, or a band of one."""
+        if entry.band is not None:
+            return self._band_store.runs, self._band_store.blob(output.path)
+        return self._outputs, output_path(self._spec.run, output.variant, output.path)
+
+    def _put(self, variant: EncodedVariant, work: InWork, writers: ThreadPoolExecutor) -> None:
+        content, md5 = variant.encoded.data, variant.encoded.md5
+        name = self._name(variant, work)
         work.notes += tuple(note for note in variant.encoded.notes if note not in work.notes)
         work.outputs.append(
             Output(
@@ -187,25 +237,27 @@ class Pipeline:
                 height=variant.height,
             )
         )
-        target = output_path(self._spec.run, variant.variant, name)
+        target = self._target(work.entry, work.outputs[-1])
         if isinstance(content, Path):
             work.puts.append(writers.submit(self._write_file, target, content, md5))
             return
         self._write_budget.take(len(content))
         work.puts.append(writers.submit(self._write, target, content, md5))
 
-    def _write(self, path: str, content: bytes, md5: bytes) -> float:
+    def _write(self, target: tuple[Container, str], content: bytes, md5: bytes) -> float:
         began = time.perf_counter()
+        container, path = target
         try:
-            self._outputs.write(path, content, md5=md5)
+            container.write(path, content, md5=md5)
         finally:
             self._write_budget.give_back(len(content))
         return time.perf_counter() - began
 
-    def _write_file(self, path: str, file: Path, md5: bytes) -> float:
+    def _write_file(self, target: tuple[Container, str], file: Path, md5: bytes) -> float:
         began = time.perf_counter()
+        container, path = target
         with file.open("rb") as content:
-            self._outputs.write(path, content, md5=md5)
+            container.write(path, content, md5=md5)
         file.unlink()
         return time.perf_counter() - began
 
@@ -219,10 +271,13 @@ class Pipeline:
                 if error.code not in OF_THIS_BLOB:
                     raise
                 work.problem = ImageError(f"a picture cannot be written: {error.message}")
+        if work.record is not None:
+            return work.record
         if work.problem is None and work.processed is not None:
             return _done(work, work.processed, put_seconds)
         for output in work.outputs:
-            self._outputs.delete(output_path(self._spec.run, output.variant, output.path))
+            container, path = self._target(work.entry, output)
+            container.delete(path)
         return _failed(work, put_seconds)
 
 
@@ -244,6 +299,7 @@ def _done(work: InWork, processed: Work, put_seconds: float) -> ImageResult:
             encode=round(processed.seconds.encode, 6),
             put=round(put_seconds, 6),
         ),
+        band=work.entry.band,
     )
 
 
@@ -258,6 +314,7 @@ def _failed(work: InWork, put_seconds: float) -> ImageResult:
         error_type=kind,
         message=message,
         seconds=StageSeconds(fetch=round(work.fetch_seconds, 6), put=round(put_seconds, 6)),
+        band=work.entry.band,
     )
 
 

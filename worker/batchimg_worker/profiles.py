@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from functools import cache
+from functools import cache, lru_cache
 
 import imagecodecs
 import numpy as np
@@ -31,11 +31,17 @@ def inks_to_srgb(image: PillowImage.Image, profile: bytes) -> Image | None:
         return None
     image.load()
     try:
-        source, target = (ImageCms.ImageCmsProfile(io.BytesIO(one)) for one in (profile, _srgb()))
-        converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+        converted = ImageCms.applyTransform(image, _from_inks(profile))
     except (ImageCms.PyCMSError, OSError):
         return None
     return None if converted is None else np.array(converted)
+
+
+@lru_cache(maxsize=2)
+def _from_inks(profile: bytes) -> ImageCms.ImageCmsTransform:
+    """Kept, as an image in tiles needs it for every few rows."""
+    source, target = (ImageCms.ImageCmsProfile(io.BytesIO(one)) for one in (profile, _srgb()))
+    return ImageCms.buildTransform(source, target, "CMYK", "RGB")
 
 
 def to_srgb(array: Image, profile: bytes) -> tuple[Image, str] | None:

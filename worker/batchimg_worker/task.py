@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from batchimg_worker.attachments import operations_of, recipe_of
+from batchimg_worker.bands import BandStore
 from batchimg_worker.contract import (
     HEARTBEAT_METADATA,
     OUTPUTS,
@@ -34,7 +35,7 @@ from batchimg_worker.heartbeat import Heart
 from batchimg_worker.journal import Journal
 from batchimg_worker.memory import most_bytes
 from batchimg_worker.node import Node, peak_memory_bytes
-from batchimg_worker.pipeline import Pipeline
+from batchimg_worker.pipeline import Pipeline, Places
 from batchimg_worker.storage import LONG, BlobStore, Container
 from batchimg_worker.version import __version__
 
@@ -66,7 +67,9 @@ def run_task(node: Node, run: str, chunk: int, stop: threading.Event, turn: Turn
         log.info("chunk %d of run %s: %d images, batchimg %s on %s", chunk, run, header.images, __version__, node.id)
         if journal.careful:
             turn.hand.before = lambda path: runs.write(hand_path(run, chunk), path.encode())
-        pipeline = Pipeline(spec, _inputs(spec, store), store.container(OUTPUTS), stop, turn.hand)
+        bands = BandStore(runs, run, chunk)
+        places = Places(_inputs(spec, store), store.container(OUTPUTS), bands)
+        pipeline = Pipeline(spec, places, stop, turn.hand)
         with heart:
             _work(pipeline, entries, runs, _Chunk(journal, heart, turn, operations_of(spec)))
             if not _is_over(heart, journal, turn, stop):
@@ -74,6 +77,8 @@ def run_task(node: Node, run: str, chunk: int, stop: threading.Event, turn: Turn
             _write_result(runs, journal, heart)
         heart.finish()
         _clear(runs, journal)
+        if spec.limits.split is not None:
+            bands.clear(_manifest(runs, run, chunk)[1])
     return True
 
 
@@ -158,6 +163,7 @@ def _quarantined(runs: Container, journal: Journal, condemned: Mapping[str, Reas
                 status="quarantined",
                 error_type=reason.error_type,
                 message=reason.message,
+                band=entry.band,
             )
 
 
@@ -177,6 +183,9 @@ def _inputs(spec: RunSpec, store: BlobStore) -> Container:
 
 
 def _count(heart: Heart, record: ImageResult) -> None:
+    """Count an image; it is counted once, by the task that joins its bands."""
+    if record.band is not None:
+        return
     progress = heart.progress
     progress.bytes_in += record.size
     progress.bytes_out += sum(output.size for output in record.outputs)

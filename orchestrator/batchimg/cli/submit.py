@@ -44,6 +44,9 @@ def submit(  # noqa: PLR0913 - a command's options
         int | None, typer.Option(min=1, help="Images a task; default: by size, 2 to 10 minutes a task.")
     ] = None,
     tiles: TilesOption = None,
+    split: Annotated[
+        int | None, typer.Option(min=2, max=1000, help="Tasks for each image that is done in tiles. [default: 1]")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The run's name; default: the folder's.")] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Every image, not only what is new or has changed since the latest run.")
@@ -68,7 +71,12 @@ def submit(  # noqa: PLR0913 - a command's options
     drawn_on = screen()
     _refuse_several(others)
     settings = settings_of(
-        context, chunk_images=chunk_images, max_hours=max_hours, allow_truncated=allow_truncated, tiles=tiles
+        context,
+        chunk_images=chunk_images,
+        max_hours=max_hours,
+        allow_truncated=allow_truncated,
+        tiles=tiles,
+        split=split,
     )
     instructions = instructions_of(recipe, op, operations)
     order = replace(Order.of(settings, dataset, instructions, name), everything=everything)

@@ -11,6 +11,7 @@ EXIT_REASONS = {
     1: "the worker met an error that it does not know",
     64: "the worker on the nodes is another version of batchimg than the laptop's",
     65: "its manifest or the run's description is missing or damaged",
+    66: "a task that makes a band of its image ended without a result",
     69: "blob storage does not answer the nodes, or does not let them in",
     126: "the worker cannot be started on the nodes",
     127: "the worker is not installed on the nodes",

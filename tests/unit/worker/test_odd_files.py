@@ -23,6 +23,7 @@ from batchimg_worker.apply import process
 from batchimg_worker.codec import DecodeLimits, Picture, decode, encode, inspect, output_name
 from batchimg_worker.errors import DecodeError
 from batchimg_worker.recipe import parse_recipe, recipe_from_ops
+from batchimg_worker.tiles.process import Room, process_any
 
 ODD = Path(__file__).parent / "odd"
 SAMPLES = Path(__file__).parents[3] / "samples" / "images"
@@ -120,6 +121,15 @@ def test_four_inks_become_srgb_by_the_file_s_own_profile(kind, strength, light):
     assert np.abs(picture.array[8, 2, 1:].astype(int) - light).max() <= 3
     assert picture.array[8, 2, 0] < 80
     assert picture.array[8, -2].max() <= 3
+
+
+def test_four_inks_in_tiles_become_what_they_become_as_a_whole(tmp_path):
+    inks = np.random.default_rng(1).integers(0, 256, (70, 24, 4), dtype=np.uint8)
+    data = saved(Image.frombytes("CMYK", (24, 70), inks.tobytes()), "TIFF", icc_profile=ink_profile(0.7))
+    work = process_any(data, parse_recipe("variants: {same: []}", "r"), Room(DecodeLimits(), 16, tmp_path))
+    (made,) = work.outputs
+    assert np.array_equal(decode(made.encoded.data.read_bytes()).array, decode(data).array)
+    assert work.notes == ("in tiles", "CMYK converted to sRGB by its profile")
 
 
 def test_four_inks_with_a_broken_profile_become_rgb_without_it():

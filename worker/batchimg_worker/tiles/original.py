@@ -14,14 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import tifffile
 from PIL import Image as PillowImage
 
-from batchimg_worker import decoding
-from batchimg_worker.errors import DecodeError, ImageError
+from batchimg_worker.errors import DecodeError, ImageError, StorageError
 from batchimg_worker.header import (
     BYTE_BITS,
     JPEG_SIGNATURE,
@@ -30,12 +29,12 @@ from batchimg_worker.header import (
     Header,
     inspect,
     jpeg_segments,
-    photometric,
     tiff_header,
     unreadable,
 )
 from batchimg_worker.operations.arrays import Image
 from batchimg_worker.quiet import quiet
+from batchimg_worker.tiles.colours import Colours, colours_of
 from batchimg_worker.tiles.files import room_on_disk
 from batchimg_worker.tiles.store import TYPES, Buffer, Growing, Store, Window, bytes_of
 
@@ -54,8 +53,6 @@ INTERLACED = 28
 """The byte of a PNG that says so."""
 
 PNG_PIXELS = (b"IDAT", b"PLTE")
-SUBSAMPLED = "YCBCR"
-JPEG_COMPRESSIONS = (6, 7)
 UNCOMPRESSED = 1
 SHORT_BITS = 16
 
@@ -85,19 +82,25 @@ class Decoded:
 
 def look(path: Path) -> Look:
     """Read the header of a file. Raises DecodeError."""
-    size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    if head[:4] in TIFF_SIGNATURES:
+        return look_at(file, path.stat().st_size)
+
+
+def look_at(file: IO[bytes], size: int, head_bytes: int = HEAD_BYTES) -> Look:
+    """As `look`, of a file that is open at its beginning; so many bytes are read there."""
+    start = file.read(len(PNG_SIGNATURE))
+    if start[:4] in TIFF_SIGNATURES:
         try:
-            with quiet(), tifffile.TiffFile(path) as opened:
+            file.seek(0)
+            with quiet(), tifffile.TiffFile(file) as opened:
                 return _look_at_tiff(opened, size)
-        except ImageError:
+        except (ImageError, StorageError):
             raise
         except Exception as error:
-            raise unreadable(head, error, size) from error
+            raise unreadable(start, error, size) from error
+    head = start + file.read(head_bytes)
     streamed = head[:3] == JPEG_SIGNATURE or head[:8] == PNG_SIGNATURE
-    header = inspect(head if streamed or size <= HEAD_BYTES else path.read_bytes())
+    header = inspect(head if streamed or size <= len(head) else head + file.read())
     value_bytes = 1 if header.bits <= BYTE_BITS else 2
     if head[:3] == JPEG_SIGNATURE:
         return Look(header, value_bytes, *_jpeg_needs(head, header))
@@ -116,17 +119,16 @@ def _jpeg_needs(head: bytes, header: Header) -> tuple[int, str]:
 
 def _look_at_tiff(file: tifffile.TiffFile, length: int) -> Look:
     header, page = tiff_header(file, length), file.pages.first
-    short = page.dtype is not None and page.dtype.kind == "u" and header.bits <= SHORT_BITS
+    short = page.dtype is not None and page.dtype.kind in "ub" and header.bits <= SHORT_BITS
     value_bytes = (1 if header.bits <= BYTE_BITS else 2) if short else 4
-    colours = _colours(page)
-    if colours is None or header.bits < BYTE_BITS:
+    colours = colours_of(page)
+    if colours is None:
         kind = f"TIFF files of {header.bits} bits and colours {header.mode} cannot"
         return Look(header, value_bytes, 0, f"{kind}; write it as grey or RGB of 8 bits or more first")
     if page.imagedepth != 1:
         return Look(header, value_bytes, 0, "a volume cannot; write each layer as an image of its own")
     band = min(_band_rows(page), header.height) * header.width * page.samplesperpixel * max(1, header.bits // BYTE_BITS)
-    channels = min(header.channels, colours + 1) if page.extrasamples else colours
-    seen = Header(**{**_fields(header), "channels": channels})
+    seen = Header(**{**_fields(header), "channels": colours.channels})
     return Look(seen, value_bytes, 4 * band + PIECE_BYTES)
 
 
@@ -134,15 +136,10 @@ def _fields(header: Header) -> dict[str, Any]:
     return dict(vars(header))
 
 
-def _colours(page: tifffile.TiffPage) -> int | None:
-    if photometric(page) == SUBSAMPLED and int(page.compression) in JPEG_COMPRESSIONS:
-        return 3
-    return decoding.TIFF_COLOURS.get(photometric(page))
-
-
 def _is_plain(page: tifffile.TiffPage) -> bool:
     """Whether any rows can be read as they lie in the file."""
-    return int(page.compression) == UNCOMPRESSED and not page.is_tiled and page.fillorder == 1
+    whole = page.bitspersample >= BYTE_BITS and page.fillorder == 1
+    return int(page.compression) == UNCOMPRESSED and not page.is_tiled and whole
 
 
 def _band_rows(page: tifffile.TiffPage) -> int:
@@ -153,8 +150,8 @@ def _band_rows(page: tifffile.TiffPage) -> int:
     return int(page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength))
 
 
-def decode(path: Path, seen: Look, target: Path | int) -> Decoded:
-    """Begin to read the first page or frame into a new file ``target``, or through a window of so many rows.
+def decode(path: Path, seen: Look, target: Path | int, rows: range) -> Decoded:
+    """Begin to read these rows of the first page or frame into a new file ``target``, or through a window of so many.
 
     Raises DecodeError, now or in its reads.
     """
@@ -164,24 +161,34 @@ def decode(path: Path, seen: Look, target: Path | int) -> Decoded:
             with tifffile.TiffFile(path) as file:
                 page = file.pages.first
                 pixel = np.zeros((1, 1, page.samplesperpixel), page.dtype)
-                notes = decoding.of_page(pixel, page, _colours(page) or 1)[1]
-                return Decoded(_growing(seen, target, partial(_fill, _tiff, path)), decoding.tiff_profile(page), notes)
+                colours = _colours(page)
+                notes = colours.of_rows(pixel)[1]
+                store = _growing(seen, target, rows, partial(_fill, _tiff, path, rows))
+                return Decoded(store, colours.icc_profile, notes)
         if header.format == "png":
             _check_sums(path)
         with PillowImage.open(path) as opened:
             profile = opened.info.get("icc_profile")
-        return Decoded(_growing(seen, target, partial(_fill, partial(_by_vips, header), path)), profile, ())
+        return Decoded(_growing(seen, target, rows, partial(_fill, partial(_by_vips, header), path, rows)), profile, ())
 
 
-def _growing(seen: Look, target: Path | int, fill: Callable[[Append], None]) -> Growing:
+def _colours(page: tifffile.TiffPage) -> Colours:
+    found = colours_of(page)
+    if found is None:
+        raise DecodeError("has colours that cannot be read in parts", "Write it as grey or RGB first.")
+    return found
+
+
+def _growing(seen: Look, target: Path | int, rows: range, fill: Callable[[Append], None]) -> Growing:
     shape = (seen.header.height, seen.header.width, seen.header.channels)
     dtype = np.dtype(TYPES[seen.value_bytes])
-    return Growing(Window(target, shape, dtype) if isinstance(target, int) else Store(target, shape, dtype), fill)
+    store = Window(target, shape, dtype) if isinstance(target, int) else Store(target, shape, dtype)
+    return Growing(store, rows, fill if rows else lambda _: None)
 
 
-def _fill(read: Callable[[Path, Append], None], path: Path, append: Append) -> None:
+def _fill(read: Callable[[Path, range, Append], None], path: Path, rows: range, append: Append) -> None:
     with _told(path):
-        read(path, append)
+        read(path, rows, append)
 
 
 @contextmanager
@@ -195,11 +202,13 @@ def _told(path: Path) -> Iterator[None]:
         raise unreadable(b"", error, path.stat().st_size) from error
 
 
-def _tiff(path: Path, append: Append) -> None:
+def _tiff(path: Path, rows: range, append: Append) -> None:
     with tifffile.TiffFile(path) as file, path.open("rb") as raw:
         page = file.pages.first
-        for band in _plain_bands(page, raw.fileno()) if _is_plain(page) else _decoded_bands(page, raw.fileno()):
-            append(bytes_of(decoding.of_page(band, page, _colours(page) or 1)[0]))
+        colours = _colours(page)
+        bands = _plain_bands if _is_plain(page) else _decoded_bands
+        for band in bands(page, raw.fileno(), rows):
+            append(bytes_of(colours.of_rows(band)[0]))
 
 
 def _planes(page: tifffile.TiffPage) -> int:
@@ -207,7 +216,7 @@ def _planes(page: tifffile.TiffPage) -> int:
     return 1 if int(page.planarconfig) == 1 else int(page.samplesperpixel)
 
 
-def _plain_bands(page: tifffile.TiffPage, file: int) -> Iterator[Image]:
+def _plain_bands(page: tifffile.TiffPage, file: int, rows: range) -> Iterator[Image]:
     planes = _planes(page)
     native: np.dtype[Any] = np.dtype(page.dtype)
     dtype = native.newbyteorder(page.parent.byteorder)
@@ -218,7 +227,8 @@ def _plain_bands(page: tifffile.TiffPage, file: int) -> Iterator[Image]:
     step = _band_rows(page)
     for top in range(0, page.imagelength, rows_each):
         end = min(top + rows_each, page.imagelength)
-        for first in range(top, end, step):
+        end = min(end, rows.stop)
+        for first in range(max(top, rows.start), end, step):
             count = min(step, end - first)
             offsets = [page.dataoffsets[k * strips + top // rows_each] + (first - top) * row for k in range(planes)]
             parts = [np.frombuffer(_read(file, offset, count * row), dtype) for offset in offsets]
@@ -234,8 +244,8 @@ def _read(file: int, offset: int, count: int) -> bytes:
     return data
 
 
-def _decoded_bands(page: tifffile.TiffPage, file: int) -> Iterator[Image]:
-    """A row of tiles, or a strip, at a time; several are decoded side by side."""
+def _decoded_bands(page: tifffile.TiffPage, file: int, wanted: range) -> Iterator[Image]:
+    """A row of tiles, or a strip, at a time; several are decoded side by side. What is not wanted is not read."""
     high = _band_rows(page)
     wide = page.tilewidth if page.is_tiled else page.imagewidth
     across, down = -(-page.imagewidth // wide), -(-page.imagelength // high)
@@ -249,8 +259,9 @@ def _decoded_bands(page: tifffile.TiffPage, file: int) -> Iterator[Image]:
         return decoded
 
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="decode") as pool:
-        for number in range(down):
-            rows = min(high, page.imagelength - number * high)
+        for number in range(wanted.start // high, -(-wanted.stop // high)):
+            top = number * high
+            rows = min(high, page.imagelength - top)
             band = np.zeros((rows, page.imagewidth, page.samplesperpixel), page.dtype)
             places = [(plane, column) for plane in range(planes) for column in range(across)]
             indices = [(plane * down + number) * across + column for plane, column in places]
@@ -258,10 +269,10 @@ def _decoded_bands(page: tifffile.TiffPage, file: int) -> Iterator[Image]:
                 if decoded is not None:
                     part = band[:, column * wide : (column + 1) * wide, plane * samples : (plane + 1) * samples]
                     part[...] = decoded[0, : part.shape[0], : part.shape[1]]
-            yield band
+            yield band[max(0, wanted.start - top) : wanted.stop - top]
 
 
-def _by_vips(header: Header, path: Path, append: Append) -> None:
+def _by_vips(header: Header, path: Path, rows: range, append: Append) -> None:
     import pyvips
 
     pyvips.cache_set_max(0)
@@ -271,6 +282,8 @@ def _by_vips(header: Header, path: Path, append: Append) -> None:
         found = (image.height, image.width, image.bands)
         if found != (header.height, header.width, header.channels):
             raise DecodeError(f"is read as {found} pixels and channels", "Please report it, with the file.")
+        if len(rows) < header.height:
+            image = image.crop(0, rows.start, header.width, len(rows))
         target = pyvips.TargetCustom()
         target.on_write(append)
         image.rawsave_target(target)

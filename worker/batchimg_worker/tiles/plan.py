@@ -9,7 +9,7 @@ from pathlib import Path
 
 from batchimg_worker.apply import check_memory
 from batchimg_worker.codec import DecodeLimits, Header, encode_bytes, written_format
-from batchimg_worker.contract import Tiles
+from batchimg_worker.contract import Band, Tiles
 from batchimg_worker.encoding import check_sides
 from batchimg_worker.errors import DecodeError, EncodeError, ImageTooLarge, TilingRefused
 from batchimg_worker.header import UPRIGHT_SIDES
@@ -33,6 +33,11 @@ STRIP_COPIES = 2
 """A strip, and what it is converted to or its compressed bytes."""
 
 LARGEST_STRIP = 2048
+UNEVEN = 1.25
+STRIPS_A_BAND = 4
+"""Where the longest band would have `UNEVEN` times its share of rows, strips get so small that each has some."""
+
+WHOLE = Band(number=0, of=1)
 SMALLEST_BLOCK = 64
 ROW_COST, BLOCK_COST = 2_000, 200_000
 """What reading another row, or another block, costs, in bytes that could be copied meanwhile."""
@@ -56,7 +61,10 @@ class Layout:
 
 @dataclass(frozen=True)
 class Result:
-    """One file of a variant: its stages, its format, and how it is made; ``small`` if it is put together in memory."""
+    """One file of a variant: its stages, its format, and how it is made; ``small`` if it is put together in memory.
+
+    Of a band only the strips that are its share are made.
+    """
 
     variant: str
     output: Output
@@ -66,10 +74,23 @@ class Result:
     value_bytes: int
     layout: Layout
     small: bool
+    band: Band = WHOLE
+
+    @property
+    def every_strip(self) -> int:
+        """How many there are, of all bands."""
+        return -(-self.shape[0] // self.layout.strip)
 
     def strips(self) -> list[Region]:
         """From top to bottom."""
-        return blocks_of(whole(self.shape), (self.layout.strip, self.shape[1]))
+        share = self.band.share(self.every_strip)
+        every = blocks_of(whole(self.shape), (self.layout.strip, self.shape[1]))
+        return every[share.start : share.stop]
+
+    @property
+    def surveyed(self) -> bool:
+        """Whether a step makes a first pass over its whole input."""
+        return any(stage.tiling.survey and stage.tiling.survey(stage.parameters) for stage in self.stages)
 
     def needed(self) -> list[Region]:
         """The region of the original that each strip is made of."""
@@ -93,6 +114,9 @@ class TilePlan:
     window: int
     """So many rows of the original are enough at a time, read once from top to bottom; 0 where it needs a file."""
 
+    rows: range
+    """What is read of the original, as it is stored."""
+
 
 def wants_tiles(header: Header, recipe: Recipe, limits: DecodeLimits, tiles: Tiles) -> bool:
     """Whether this image goes the tiled way: where it is forced, or where the whole image would not fit."""
@@ -107,8 +131,11 @@ def wants_tiles(header: Header, recipe: Recipe, limits: DecodeLimits, tiles: Til
     return False
 
 
-def make_plan(seen: Look, recipe: Recipe, limits: DecodeLimits, tiles: Tiles) -> TilePlan:
-    """Plan one image. Raises ImageTooLarge, DecodeError, OperationFailed or EncodeError with what to do."""
+def make_plan(seen: Look, recipe: Recipe, limits: DecodeLimits, tiles: Tiles, band: Band = WHOLE) -> TilePlan:
+    """Plan one image, or a band of its results.
+
+    Raises ImageTooLarge, DecodeError, OperationFailed or EncodeError with what to do.
+    """
     header = seen.header
     _check_size(header, limits)
     if seen.refusal:
@@ -119,7 +146,7 @@ def make_plan(seen: Look, recipe: Recipe, limits: DecodeLimits, tiles: Tiles) ->
     shape = (*(sides if header.orientation in UPRIGHT_SIDES else sides[::-1]), header.channels)
     room = limits.memory_bytes
     results = tuple(
-        _result(variant, output, _Original(shape, seen.value_bytes, header.format), (room, tiles))
+        _result(variant, output, _Original(shape, seen.value_bytes, header.format), _How(room, tiles, band))
         for variant in recipe.variants
         for output in recipe.outputs_of(variant.name)
     )
@@ -134,7 +161,20 @@ def make_plan(seen: Look, recipe: Recipe, limits: DecodeLimits, tiles: Tiles) ->
         )
     stored = 0 if window else shape[0] * shape[1] * shape[2] * seen.value_bytes
     disk = stored + max((result.bytes + result.bytes // PYRAMID_SHARE for result in results), default=0)
-    return TilePlan(shape, seen.value_bytes, results, most, disk, window)
+    rows = _rows(results, header, band)
+    return TilePlan(shape, seen.value_bytes, results, most, disk, window, rows)
+
+
+def _rows(results: Sequence[Result], header: Header, band: Band) -> range:
+    """The rows of the original that a band needs, and for the first and the last one those to its ends: together they
+    read all of it, so that damage is noticed.
+    """
+    if band.of == 1 or header.orientation != 1 or any(result.surveyed for result in results):
+        return range(header.height)
+    needed = [region for result in results for region in result.needed()]
+    top = 0 if band.number == 0 else min((region.top for region in needed), default=header.height)
+    last = band.number == band.of - 1
+    return range(top, header.height if last else max((region.bottom for region in needed), default=top))
 
 
 def _window(results: Sequence[Result], orientation: int) -> int:
@@ -142,11 +182,9 @@ def _window(results: Sequence[Result], orientation: int) -> int:
     if len(results) != 1 or orientation != 1:
         return 0
     (result,) = results
-    if any(stage.tiling.survey and stage.tiling.survey(stage.parameters) for stage in result.stages):
-        return 0
-    needed = result.needed()
+    needed = [] if result.surveyed else result.needed()
     tops = [region.top for region in needed]
-    if tops != sorted(tops):
+    if not tops or tops != sorted(tops):
         return 0
     return max(
         max(region.bottom for region in needed[first : first + WORKERS + 1]) - top for first, top in enumerate(tops)
@@ -200,9 +238,17 @@ class _Original:
     format: str
 
 
-def _result(variant: Variant, output: Output, original: _Original, how: tuple[int, Tiles]) -> Result:
-    """``how`` is the memory there is, and the tiles that are wanted."""
-    room, tiles = how
+@dataclass(frozen=True)
+class _How:
+    """The memory there is, the tiles that are wanted, and which band of the results."""
+
+    room: int
+    tiles: Tiles
+    band: Band
+
+
+def _result(variant: Variant, output: Output, original: _Original, how: _How) -> Result:
+    room, tiles = how.room, how.tiles
     stages = stages_of(variant.name, variant.steps, original.shape, original.value_bytes)
     shape, value_bytes = original.shape, original.value_bytes
     if stages:
@@ -221,26 +267,35 @@ def _result(variant: Variant, output: Output, original: _Original, how: tuple[in
     except EncodeError as error:
         raise EncodeError(f"variant {variant.name}: {error.message}", error.hint) from None
     deepest = max(value_bytes, (output.bits or 0) // 8)
-    chosen = layout(stages, shape, deepest, (room, tiles))
+    chosen = _layout(stages, shape, deepest, how)
     if small:
         chosen = replace(chosen, held=chosen.held + writing)
-    return Result(variant.name, output, written, stages, shape, value_bytes, chosen, small)
+    return Result(variant.name, output, written, stages, shape, value_bytes, chosen, small, how.band)
 
 
-def layout(stages: Sequence[Stage], shape: Shape, value_bytes: int, how: tuple[int, Tiles]) -> Layout:
+def _layout(stages: Sequence[Stage], shape: Shape, value_bytes: int, how: _How) -> Layout:
     """The strips and blocks that copy the least, of those in `WORKING_BYTES` or little above the least."""
-    room, tiles = how
-    if isinstance(tiles, int):
-        return _sized(stages, shape, value_bytes, (STRIP_ROWS, (tiles, tiles)))[0]
-    options = [_sized(stages, shape, value_bytes, option) for option in _options(shape)]
+    if isinstance(how.tiles, int):
+        return _sized(stages, shape, value_bytes, (STRIP_ROWS, (how.tiles, how.tiles)))[0]
+    usual = _chosen(stages, shape, value_bytes, how.room)
+    bands = how.band.of
+    longest = -(-shape[0] // (usual.strip * bands)) * usual.strip
+    if bands == 1 or longest * bands <= UNEVEN * shape[0]:
+        return usual
+    return _chosen(stages, shape, value_bytes, how.room, shape[0] // (bands * STRIPS_A_BAND))
+
+
+def _chosen(stages: Sequence[Stage], shape: Shape, value_bytes: int, room: int, longest: int = LARGEST_STRIP) -> Layout:
+    """As `_layout`, of strips of so many rows at most."""
+    options = [_sized(stages, shape, value_bytes, option) for option in _options(shape, longest)]
     least = min(option[0].held for option in options)
     most = max(least, min(room, max(WORKING_BYTES, least + least // 2)))
     return min((option for option in options if option[0].held <= most), key=lambda option: option[1])[0]
 
 
-def _options(shape: Shape) -> Iterator[tuple[int, tuple[int, int]]]:
+def _options(shape: Shape, longest: int) -> Iterator[tuple[int, tuple[int, int]]]:
     strip = STRIP_ROWS
-    while strip <= LARGEST_STRIP and (strip == STRIP_ROWS or strip < 2 * shape[0]):
+    while strip == STRIP_ROWS or (strip <= longest and strip < 2 * shape[0]):
         height = strip
         while height >= SMALLEST_BLOCK:
             width = shape[1]

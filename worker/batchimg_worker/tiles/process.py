@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +13,18 @@ from typing import TypeVar
 import numpy as np
 
 from batchimg_worker import profiles
-from batchimg_worker.apply import EncodedVariant, Measured, StageTimes, Work, encoded_variant, process
-from batchimg_worker.codec import DecodeLimits, Picture, prepared
-from batchimg_worker.contract import Tiles
-from batchimg_worker.encoding import CHROMA
-from batchimg_worker.errors import EncodeError, ImageTooLarge
+from batchimg_worker.apply import EncodedVariant, Measured, StageTimes, Work, process
+from batchimg_worker.codec import DecodeLimits
+from batchimg_worker.contract import Band, Tiles
+from batchimg_worker.errors import ImageTooLarge
 from batchimg_worker.operations import MEASURES, Region
 from batchimg_worker.operations.arrays import Image
 from batchimg_worker.recipe import Recipe
-from batchimg_worker.tiles.chain import WORKERS, blocks_of, chained, in_order
-from batchimg_worker.tiles.files import LARGE_BYTES, described, room_on_disk
+from batchimg_worker.tiles.files import LARGE_BYTES, room_on_disk
+from batchimg_worker.tiles.making import Making
 from batchimg_worker.tiles.original import Look, decode, look
-from batchimg_worker.tiles.plan import Result, check_disk, make_plan, wants_tiles
-from batchimg_worker.tiles.store import TYPES, Source, Upright
-from batchimg_worker.tiles.tiff import TiffWriter, stores_in
-from batchimg_worker.tiles.writers import Frame, JpegWriter, PngWriter, Writer
+from batchimg_worker.tiles.plan import WHOLE, Result, check_disk, make_plan, wants_tiles
+from batchimg_worker.tiles.store import Source, Upright
 
 WHOLE_FIRST = ("auto", "off")
 
@@ -81,20 +77,35 @@ def process_file(path: Path, recipe: Recipe, room: Room, *, keep: bool = True) -
         return process(path.read_bytes(), recipe, room.limits)
 
 
+def process_band(content: bytes | Path, recipe: Recipe, room: Room, band: Band) -> Work:
+    """As `process_any` in tiles, for some rows of each result: each file that it gives is one for `bands.Joined`."""
+    if isinstance(content, bytes):
+        with tempfile.NamedTemporaryFile(dir=room.folder, delete=False) as file:
+            file.write(content)
+        content = Path(file.name)
+    with ExitStack() as on_failure:
+        on_failure.callback(content.unlink)
+        tiled = Tiled(content, look(content), recipe, room, band)
+        tiled.at_end = on_failure.pop_all()
+        return tiled
+
+
 class Tiled:
     """One image on its way through a recipe, an `apply.Work`; ``outputs`` can be read once.
 
-    Each file that it gives belongs to whoever asked for it; what lies in the folder beside is gone at the end.
+    Each file that it gives belongs to whoever asked for it; what lies in the folder beside is gone at the end. Of a
+    band they are such that `bands.Joined` reads.
     """
 
-    def __init__(self, path: Path, seen: Look, recipe: Recipe, room: Room) -> None:
-        """Plan, and read the original into its store. Raises ImageError."""
+    def __init__(self, path: Path, seen: Look, recipe: Recipe, room: Room, band: Band = WHOLE) -> None:
+        """Plan, and begin to read the original into its store. Raises ImageError."""
         started = time.perf_counter()
-        self._plan = make_plan(seen, recipe, room.limits, room.tiles)
+        self._plan = make_plan(seen, recipe, room.limits, room.tiles, band)
+        self._band = band
         check_disk(self._plan, room.folder)
         self._folder = Path(tempfile.mkdtemp(dir=room.folder))
         self._recipe, self._format = recipe, seen.header.format
-        decoded = decode(path, seen, self._plan.window or self._folder / "original.raw")
+        decoded = decode(path, seen, self._plan.window or self._folder / "original.raw", self._plan.rows)
         self._store, self._profile = decoded.store, decoded.icc_profile
         self._original: Source = decoded.store
         self.height, self.width = self._plan.shape[:2]
@@ -119,14 +130,19 @@ class Tiled:
             yield self._converted(self._profile)
 
     def _converted(self, profile: bytes) -> str:
-        first = profiles.to_srgb(self._original.read(Region(0, 1, 0, 1)), profile)
+        first = profiles.to_srgb(self._any_pixel(), profile)
         if first is None:
             return "ICC profile kept: it cannot be converted to sRGB"
         self._original, self._profile = _InSrgb(self._original, profile), None
         return first[1]
 
+    def _any_pixel(self) -> Image:
+        """For what depends on type and channels alone; not read, as no row is sure to be wanted."""
+        channels = self._original.shape[2]
+        return np.zeros((1, 1, *([channels] if channels > 1 else [])), self._original.dtype)
+
     def _size(self) -> dict[str, float | str | None]:
-        pixel = self._original.read(Region(0, 1, 0, 1))
+        pixel = self._any_pixel()
         empty = np.broadcast_to(pixel, (self.height, self.width, *pixel.shape[2:]))
         return dict(MEASURES.get("size").run(empty, {}))
 
@@ -134,10 +150,10 @@ class Tiled:
         try:
             for number, result in enumerate(self._plan.results):
                 started = time.perf_counter()
-                made = _Making(result, self._original, self._profile_of(result), self._folder, self._done_with)
+                made = Making(result, self._original, self._profile_of(result), self._folder, self._done_with)
                 target = self._folder / f"{number:03d}"
                 with room_on_disk(self._folder):
-                    variant = made.in_memory(self._format) if result.small else made.to_file(target)
+                    variant = self._made(made, target)
                 spent = time.perf_counter() - started
                 self.seconds = StageTimes(self.seconds.decode, self.seconds.compute + spent)
                 yield variant
@@ -146,6 +162,11 @@ class Tiled:
         finally:
             self._store.remove()
             self.at_end.close()
+
+    def _made(self, made: Making, target: Path) -> EncodedVariant:
+        if self._band.of > 1:
+            return made.to_band(target)
+        return made.in_memory(self._format) if made.result.small else made.to_file(target)
 
     def _done_with(self, rows: int) -> None:
         if self._plan.window:
@@ -165,79 +186,3 @@ class _InSrgb:
         array = self._source.read(region)
         converted = profiles.to_srgb(array, self._profile)
         return array if converted is None else converted[0]
-
-
-@dataclass(frozen=True)
-class _Making:
-    """One result: from its stages to a file."""
-
-    result: Result
-    original: Source
-    profile: bytes | None
-    folder: Path
-    done_with: Callable[[int], None]
-    """Called with the rows at the top of the original that are not needed any more."""
-
-    def in_memory(self, source_format: str) -> EncodedVariant:
-        """Put together and encoded as a whole."""
-        strips = list(self._computed(lambda strip: strip))
-        picture = Picture(np.concatenate(strips), source_format, 8 * self.result.value_bytes, self.profile)
-        return encoded_variant(self.result.variant, picture, self.result.output)
-
-    def to_file(self, target: Path) -> EncodedVariant:
-        """Strip by strip."""
-        result = self.result
-        first, profile, notes = self._fitted(self._pixel())
-        output = result.output
-        sampling = output.subsampling or CHROMA
-        frame = Frame(result.shape[0], result.shape[1], first, profile, output.quality, sampling)
-        writer = writer_of(result.format, frame, self.folder if output.pyramid else None)
-        writer.save(target, self._computed(lambda strip: writer.encode(self._fitted(strip)[0])))
-        file = described(target, result.format, notes)
-        return EncodedVariant(result.variant, file, result.shape[1], result.shape[0], output)
-
-    def _pixel(self) -> Image:
-        """Any pixel that the format can hold, of the result's type and channels."""
-        shape = self.result.shape
-        return np.zeros((1, 1, *([shape[2]] if shape[2] > 1 else [])), TYPES[self.result.value_bytes])
-
-    def _fitted(self, strip: Image) -> tuple[Image, bytes | None, tuple[str, ...]]:
-        """A strip as its format can hold it, the profile that fits, and what was decided."""
-        result = self.result
-        picture = Picture(strip, result.format, 8 * result.value_bytes, self.profile)
-        try:
-            return prepared(picture, result.format, result.output.bits)
-        except EncodeError as error:
-            raise EncodeError(f"variant {result.variant}: {error.message}", error.hint) from error
-
-    def _computed(self, use: Callable[[Image], T]) -> Iterator[T]:
-        """Every strip of the result, from top to bottom, after ``use``; some are made side by side."""
-        result, layout = self.result, self.result.layout
-        tops = [region.top for region in result.needed()]
-        self.done_with(tops[0])
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="tiles") as pool:
-            source = chained(self.original, result.stages, layout.block, pool)
-            made = in_order(pool, lambda strip: use(_read(source, strip, layout.block)), result.strips())
-            for number, strip in enumerate(made, start=1):
-                if number < len(tops):
-                    self.done_with(tops[number])
-                yield strip
-
-
-def writer_of(format: str, frame: Frame, pyramid: Path | None = None) -> Writer:  # noqa: A002 - the recipe's word
-    """What writes a format strip by strip; a ``pyramid`` is put together in that folder."""
-    if format == "tiff":
-        return TiffWriter(frame, stores_in(pyramid) if pyramid else None)
-    return JpegWriter(frame) if format == "jpeg" else PngWriter(frame)
-
-
-def _read(source: Source, strip: Region, block: tuple[int, int]) -> Image:
-    """A strip, computed in blocks."""
-    blocks = blocks_of(strip, block)
-    if len(blocks) == 1:
-        return source.read(strip)
-    channels = source.shape[2]
-    result = np.empty((strip.height, strip.width, *([channels] if channels > 1 else [])), source.dtype)
-    for region in blocks:
-        result[region.slices(strip)] = source.read(region)
-    return result

@@ -120,15 +120,17 @@ class Window:
 class Growing:
     """What one thread fills from top to bottom while others read; who is too early waits.
 
-    ``fill`` gets the place for the next bytes of pixels. What it raises is raised by the reads, too.
+    ``fill`` gets the place for the next bytes of pixels. What it raises is raised by the reads, too. Only ``rows`` are
+    filled and can be read.
     """
 
-    def __init__(self, store: Store | Window, fill: Callable[[Callable[[Buffer], int]], None]) -> None:
+    def __init__(self, store: Store | Window, rows: range, fill: Callable[[Callable[[Buffer], int]], None]) -> None:
         self._store = store
         self.shape, self.dtype = store.shape, store.dtype
         self._row = store.shape[1] * store.shape[2] * store.dtype.itemsize
         self._rows = store.rows if isinstance(store, Window) else store.shape[0]
-        self._size, self._low, self._changed = 0, 0, threading.Condition()
+        self._size, self._low, self._end = rows.start * self._row, rows.start, rows.stop
+        self._changed = threading.Condition()
         self._problem: Exception | None = None
         self._ended = False
         self._filler = threading.Thread(target=self._run, args=(fill,), name="decode", daemon=True)
@@ -179,7 +181,7 @@ class Growing:
         self._wait(None)
 
     def _wait(self, size: int | None) -> None:
-        wanted = self.shape[0] * self._row if size is None else size
+        wanted = self._end * self._row if size is None else size
         with self._changed:
             self._changed.wait_for(lambda: self._ended or (size is not None and self._size >= wanted))
             if self._problem is not None:

@@ -15,7 +15,7 @@ import tifffile
 from batchimg_worker.operations import Region, Shape
 from batchimg_worker.operations.arrays import Image
 from batchimg_worker.tiles.store import Store
-from batchimg_worker.tiles.writers import Frame, Piece
+from batchimg_worker.tiles.writers import Frame, JpegWriter, Piece, PngWriter, Writer
 
 TILE = 256
 LEVEL = 1
@@ -171,3 +171,10 @@ def pyramid_of(array: Image, profile: bytes | None) -> bytes:
 def stores_in(folder: Path) -> Callable[[Shape, np.dtype[Any]], Canvas]:
     """Makes canvases on disk."""
     return lambda shape, dtype: Store(folder / f"pyramid-{shape[0]}x{shape[1]}.raw", shape, dtype)
+
+
+def writer_of(format: str, frame: Frame, pyramid: Path | None = None) -> Writer:  # noqa: A002 - the recipe's word
+    """What writes a format strip by strip; a ``pyramid`` is put together in that folder."""
+    if format == "tiff":
+        return TiffWriter(frame, stores_in(pyramid) if pyramid else None)
+    return JpegWriter(frame) if format == "jpeg" else PngWriter(frame)

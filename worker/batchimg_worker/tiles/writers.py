@@ -15,8 +15,10 @@ from batchimg_worker import png
 from batchimg_worker.encoding import CHROMA, JFIF, with_jpeg_profile
 from batchimg_worker.errors import EncodeError
 from batchimg_worker.header import PNG_SIGNATURE, SCAN
+from batchimg_worker.operations import Shape
 from batchimg_worker.operations.arrays import Image
 from batchimg_worker.operations.kernels import native
+from batchimg_worker.recipe import Output
 
 MOST_UNITS = 65_535
 """Blocks of pixels between two restart markers of a JPEG: its number has 16 bits."""
@@ -52,6 +54,11 @@ class Frame:
     def channels(self) -> int:
         """1 to 4."""
         return self.pixel.shape[2] if self.pixel.ndim > 2 else 1
+
+
+def frame_of(shape: Shape, pixel: Image, icc_profile: bytes | None, output: Output) -> Frame:
+    """Of a result of this shape whose pixels are as ``pixel``, written as the recipe asks."""
+    return Frame(shape[0], shape[1], pixel, icc_profile, output.quality, output.subsampling or CHROMA)
 
 
 class Writer(Protocol):
