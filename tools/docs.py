@@ -1,4 +1,4 @@
-"""Write the pages that come out of the code: settings, operations, and the table of the emulator's page.
+"""Write the pages that come out of the code: settings, operations, the tables of the emulator's page and of costs.
 
 With --check: fail where one is not up to date.
 """
@@ -9,6 +9,8 @@ from pathlib import Path
 from batch_emulator import coverage
 from batchimg.settings import PREFIX, Settings
 from batchimg_worker.operations import catalogue
+
+from cost_examples import with_examples
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -39,10 +41,15 @@ def emulator_page() -> str:
     return coverage.with_table((ROOT / "docs" / "emulator.md").read_text())
 
 
+def cost_page() -> str:
+    return with_examples((ROOT / "docs" / "cost.md").read_text())
+
+
 PAGES = {
     "docs/settings.md": settings_page,
     "docs/operations-catalogue.md": catalogue.catalogue,
     "docs/emulator.md": emulator_page,
+    "docs/cost.md": cost_page,
 }
 
 

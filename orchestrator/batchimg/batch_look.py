@@ -7,7 +7,7 @@ from typing import Any
 from batchimg.batch_errors import translated
 from batchimg.batch_values import job_number
 from batchimg.errors import ServiceError
-from batchimg.seen import Autoscale, JobSeen, NodeSeen, PoolSeen, PreparationSeen, TaskSeen, Trouble
+from batchimg.seen import Autoscale, JobSeen, NodeAge, NodeSeen, PoolSeen, PreparationSeen, TaskSeen, Trouble
 
 FEW = 50  # tasks and nodes of one kind: enough to tell what is wrong with them
 MANY_JOBS = 1000  # one page of jobs
@@ -43,6 +43,12 @@ class Look:
         with translated(f"list the nodes of pool {pool!r}"):
             pages = self._client.list_nodes(pool, filter=wanted, select=fields, max_results=FEW)
             return [_node(node) for node in _first_page(pages)]
+
+    def node_ages(self, pool: str) -> list[NodeAge]:
+        """Every node of a pool, a thousand a call."""
+        with translated(f"list the nodes of pool {pool!r}"):
+            found = self._client.list_nodes(pool, select=["id", "isDedicated", "allocationTime"])
+            return [NodeAge(str(node.id), bool(node.is_dedicated), node.allocation_time) for node in found]
 
     def start_task_output(self, pool: str, node: str) -> str:
         """The end of what a node's start task printed, errors before the rest; empty where it cannot be had."""

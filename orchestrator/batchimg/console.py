@@ -20,7 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from batchimg import tables
+from batchimg import cost_table, tables
 from batchimg.events import Event, Progressed, Told
 from batchimg.pace import Pace
 from batchimg.why_table import why_panel, why_values
@@ -30,13 +30,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batchimg.configure import Configured
+    from batchimg.cost import RunCost
     from batchimg.doctor import Finding
     from batchimg.download import Downloaded
+    from batchimg.estimate import Estimate, Fleet
     from batchimg.ledger import Cause
     from batchimg.local.status import StackStatus
     from batchimg.logs import TaskLog
     from batchimg.plan import Plan
     from batchimg.preview import Preview
+    from batchimg.prices import PriceTable
     from batchimg.retry import Retry
     from batchimg.submit import Submitted
     from batchimg.watch import RunStatus
@@ -100,12 +103,12 @@ class Screen:
                 self._bars[event.stage], completed=event.done, total=event.total, more=", ".join(parts)
             )
 
-    def plan(self, plan: "Plan", as_json: bool) -> None:
-        """What a submit would do."""
+    def plan(self, plan: "Plan", as_json: bool, priced: "tuple[Estimate | str, PriceTable] | None" = None) -> None:
+        """What a submit would do, and what it would take and cost where that was asked."""
         if as_json:
-            self._json(tables.plan_values(plan))
+            self._json(tables.plan_values(plan) | ({"cost": cost_table.estimate_values(*priced)} if priced else {}))
         else:
-            self.out.print(tables.plan_table(plan))
+            self.out.print(tables.plan_table(plan, *(cost_table.estimate_rows(*priced) if priced else ())))
             self.say("Nothing was sent. The same command without --plan starts the run.")
 
     def submitted(self, submitted: "Submitted", *, quiet: bool, json: bool) -> None:
@@ -136,6 +139,21 @@ class Screen:
             self._json(tables.status_values(status))
         else:
             self.out.print(tables.status_panel(status))
+
+    def cost(self, cost: "RunCost", table: "PriceTable", as_json: bool) -> None:
+        """What a run has cost."""
+        if as_json:
+            self._json(cost_table.cost_values(cost, table))
+        else:
+            self.out.print(cost_table.cost_table(cost, table))
+
+    def prices(self, table: "PriceTable", fleet: "Fleet | str", as_json: bool) -> None:
+        """The price table."""
+        if as_json:
+            self._json(cost_table.prices_values(table, fleet))
+        else:
+            for part in cost_table.prices_tables(table, fleet):
+                self.out.print(part)
 
     def why(self, reason: "Reason", as_json: bool) -> None:
         """Why a run is as it is."""

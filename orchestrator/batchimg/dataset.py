@@ -62,6 +62,21 @@ class Dataset:
         digest = self.digests[16 * index : 16 * index + 16]
         return digest.hex() if any(digest) else None
 
+    def index(self, path: str) -> int | None:
+        """Where an image stands, None where it is not there."""
+        place = bisect_left(self.paths, path)
+        return place if place < len(self.paths) and self.paths[place] == path else None
+
+    def is_same(self, index: int, size: int, md5: str | None) -> bool:
+        """Whether an image is as it was when it had this size and checksum.
+
+        A blob without a checksum may be another one by now; of a file that is not opened (`--plan`) the size has to do.
+        """
+        known = self.md5(index)
+        if known is None:
+            return self.sizes[index] == size and not self.tags
+        return (self.sizes[index], known) == (size, md5)
+
     def only(self, indexes: list[int]) -> Dataset:
         """Some of the images, in the same order."""
         return replace(

@@ -1,16 +1,17 @@
 """Incremental: of a dataset that was done before, only what is new or has changed."""
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from batchimg.canary import factor_of
+from batchimg.chunk import Cut
 from batchimg.connect import Services
 from batchimg.dataset import Dataset
 from batchimg.errors import InputError
 from batchimg.lineage import Lineage, lineage
-from batchimg.plan import Plan, make_plan, name_of, spec_of
+from batchimg.plan import Plan, canary_name, is_canary, make_plan, name_of, spec_of
 from batchimg.runs import all_runs
 from batchimg_worker.contract import RunSpec, Source, run_path
 from batchimg_worker.version import __version__
@@ -42,10 +43,10 @@ def reduce_plan(services: Services, plan: Plan, name: str, source: Source, chunk
         return Reduced(plan, None)
     family = lineage(services, base)
     if len(family) > 1:
-        before = _rest(services, plan, family[1:], chunk_images)
+        before = rest_of(services, plan, family[1:], chunk_images)
         if len(before.dataset) and _run(before, name, source) == base.run:
             return Reduced(before, family[1])
-    rest = _rest(services, plan, family, chunk_images)
+    rest = rest_of(services, plan, family, chunk_images)
     return Reduced(rest, base) if rest.known else Reduced(plan, None)
 
 
@@ -65,38 +66,41 @@ def _run(plan: Plan, name: str, source: Source) -> str:
 
 def _latest(services: Services, plan: Plan, name: str, source: Source) -> RunSpec | None:
     files = frozenset(one.attachment.sha256 for one in plan.attachments)
-    wanted = (source, plan.recipe.hash, files, name)
-    return next((one for one in all_runs(services) if _described(one) == wanted), None)
+    wanted = (source, plan.recipe.hash, files)
+    found = (one for one in all_runs(services) if _described(one) == wanted)
+    return next((one for one in found if _is_named(one.run, name)), None)
 
 
-def _described(spec: RunSpec) -> tuple[Source, str, frozenset[str], str]:
-    files = frozenset(one.sha256 for one in spec.attachments or ())
-    return spec.source, spec.recipe.hash, files, name_of(spec.run)
+def _is_named(run: str, name: str) -> bool:
+    return run.startswith(f"{canary_name(name)}-") if is_canary(run) else name_of(run) == name
 
 
-def _rest(services: Services, plan: Plan, family: Lineage, chunk_images: int | None) -> Plan:
-    """The plan without what a run and its parents have."""
+def _described(spec: RunSpec) -> tuple[Source, str, frozenset[str]]:
+    return spec.source, spec.recipe.hash, frozenset(one.sha256 for one in spec.attachments or ())
+
+
+def rest_of(services: Services, plan: Plan, family: Lineage, chunk_images: int | None) -> Plan:
+    """The plan without what a run and its parents have; cut by the speed that a canary among them shows."""
     base = family[0]
     again = base.limits != plan.limits or base.client_version != __version__
     has = bytearray(len(plan.dataset))
     for index in _found(services, plan.dataset, family, {"lost"} | ({"failed", "quarantined"} if again else set())):
         has[index] = 1
     left = plan.dataset.only([index for index, there in enumerate(has) if not there])
-    cut = make_plan(left, plan.instructions, plan.limits, chunk_images)
-    return replace(cut, parent=base.run, known=sum(has))
+    cut = Cut(chunk_images, None if chunk_images else factor_of(services, family))
+    made = make_plan(left, plan.instructions, plan.limits, cut)
+    return replace(made, parent=base.run, known=sum(has))
 
 
 def _found(services: Services, dataset: Dataset, family: Lineage, undone: set[str]) -> Iterator[int]:
     """Indexes of images that the runs have as they are; ``undone`` are the states that do not count."""
     from batchimg.ledger import batches  # late: it loads pyarrow, and most submits need none
 
-    paths = dataset.paths
     for batch in batches(services, family, ["path", "size", "md5", "status", "outputs"]):
         columns = (batch.column(name).to_pylist() for name in ("path", "size", "md5", "status"))
         for row, (path, size, md5, state) in enumerate(zip(*columns, strict=True)):
-            index = bisect_left(paths, path)
-            there = index < len(paths) and paths[index] == path
-            if not there or state in undone or not _is_same(dataset, index, size, md5):
+            index = dataset.index(path)
+            if index is None or state in undone or not dataset.is_same(index, size, md5):
                 continue
             if dataset.has_rival(path) and path in _names(batch.column("outputs")[row].as_py()):
                 continue  # an original has come that needs the name of its results
@@ -105,14 +109,3 @@ def _found(services: Services, dataset: Dataset, family: Lineage, undone: set[st
 
 def _names(outputs: list[dict[str, Any]]) -> set[str]:
     return {output["path"] for output in outputs or ()}
-
-
-def _is_same(dataset: Dataset, index: int, size: int, md5: str | None) -> bool:
-    """Whether an image is as it was.
-
-    A blob without a checksum may be another one by now; of a file that is not opened (`--plan`) the size has to do.
-    """
-    known = dataset.md5(index)
-    if known is None:
-        return dataset.sizes[index] == size and not dataset.tags
-    return (dataset.sizes[index], known) == (size, md5)

@@ -2,17 +2,22 @@
 
 from dataclasses import dataclass
 
+from batchimg import budget
+from batchimg.chunk import Cut
 from batchimg.connect import Services, check_pool
 from batchimg.containers import create_containers
 from batchimg.dataset import Dataset
+from batchimg.estimate import Estimate
 from batchimg.events import Observer, nobody
 from batchimg.incremental import Reduced, check_is_there, reduce_plan
-from batchimg.plan import Plan, check_name, clean_name, make_plan
+from batchimg.line import Line
+from batchimg.plan import Plan, check_name, clean_name, is_canary, make_plan
+from batchimg.quote import quote
 from batchimg.recipes import Instructions
 from batchimg.scan import is_url, scan, scan_blobs, source_of
 from batchimg.settings import Settings
 from batchimg.split import with_bands
-from batchimg.submit import Submitted, submit
+from batchimg.submit import Submitted
 from batchimg.tiles import check_tiles
 from batchimg.upload import upload
 from batchimg_worker.contract import INPUTS, Limits, Source
@@ -82,23 +87,33 @@ class Order:
     ) -> Submitted:
         """Upload what is missing and start the run, or go on with it; ``found`` is a scan that was made before.
 
-        With ``resume`` only a run that is there already: raises InputError where there is none.
+        A large run waits for its canary first. With ``resume`` only a run that is there already: raises InputError
+        where there is none. Raises SettingsError for a run dearer than `max_cost`, RunFailed after a bad canary.
         """
+        priced = None
         if self.is_url:
             plan, source = self.plan_blobs(services)
             _check(services)
         else:
             found = found or self._scanned()
             _check(services)
+            priced = self._affordable(services, self._plan(found))
             sent, source = upload(found, services.store, services.settings.upload_threads, observer)
             plan = self._plan(sent)
         reduced = self.reduced(services, plan, source)
         if reduced.base is not None and reduced.nothing_new:
             return Submitted(reduced.base, resumed=True, ended=True, known=reduced.plan.known)
         name = self._name(plan)
-        if resume:
+        if resume and not (reduced.base is not None and is_canary(reduced.base.run)):
             check_is_there(services, reduced.plan, name, source)
-        return submit(reduced.plan, name, source, services, observer)
+        return Line(services, plan, source, name, self.chunk_images, observer).start(reduced, priced)
+
+    def _affordable(self, services: Services, plan: Plan) -> Estimate | None:
+        """A folder's estimate where `max_cost` is set, before it is sent. Raises SettingsError if it is dearer."""
+        rest = self.reduced_folder(services, plan).plan if services.settings.max_cost is not None else None
+        if rest is None or services.settings.max_cost is None or not len(rest.dataset):
+            return None
+        return budget.check(quote(services.settings, rest, services), services.settings.max_cost)
 
     def _name(self, plan: Plan) -> str:
         return self.name or _default_name(plan.dataset)
@@ -113,7 +128,7 @@ class Order:
         return with_bands(dataset, self.instructions.recipe, self.limits, blobs)
 
     def _plan(self, dataset: Dataset) -> Plan:
-        return make_plan(dataset, self.instructions, self.limits, self.chunk_images)
+        return make_plan(dataset, self.instructions, self.limits, Cut(self.chunk_images))
 
 
 def _check(services: Services) -> None:

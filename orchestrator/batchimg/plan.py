@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from batchimg.chunk import AS_USUAL, Cut
 from batchimg.dataset import Dataset
 from batchimg.errors import SettingsError
 from batchimg.recipes import Attached, Instructions
-from batchimg.split import SplitImage, cut
+from batchimg.split import SplitImage, cut_apart
 from batchimg_worker.contract import SCHEMA_VERSION, ImageEntry, Limits, RunSpec, Source
 from batchimg_worker.recipe import Recipe
 from batchimg_worker.version import __version__
 
 LONGEST_NAME = 50  # a job's id has 64 characters; ours ends in a dash and the hash
+CANARY = "-canary"  # how the name of a canary ends
 NAME = re.compile(rf"^[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST_NAME - 1}}}$")
 
 
@@ -71,9 +73,9 @@ class Plan:
         return len(self.dataset) * len(self.recipe.variants)
 
 
-def make_plan(dataset: Dataset, instructions: Instructions, limits: Limits, chunk_images: int | None = None) -> Plan:
+def make_plan(dataset: Dataset, instructions: Instructions, limits: Limits, cut: Cut = AS_USUAL) -> Plan:
     """Cut the dataset into chunks."""
-    chunks, apart = cut(dataset, chunk_images)
+    chunks, apart = cut_apart(dataset, cut)
     return Plan(dataset, instructions.recipe, limits, chunks, attachments=instructions.attachments, split=apart)
 
 
@@ -111,20 +113,31 @@ def run_id(name: str, plan_digest: str) -> str:
 
 
 def name_of(run: str) -> str:
-    """The name that a run was given: its id without the hash, and without the number of a retry."""
-    return re.sub(r"(-r\d+)?-[0-9a-f]{10}$", "", run)
+    """The name that a run was given: its id without the hash, and without what retries and canaries add."""
+    return re.sub(rf"(-r\d+|{CANARY})?-[0-9a-f]{{10}}$", "", run)
+
+
+def is_canary(run: str) -> bool:
+    """Whether a run, by its id, is one that goes before a large one."""
+    return re.search(rf"{CANARY}-[0-9a-f]{{10}}$", run) is not None
+
+
+def canary_name(name: str) -> str:
+    """The name of a run's canary."""
+    return name[: LONGEST_NAME - len(CANARY)] + CANARY
 
 
 def check_name(name: str) -> str:
     """A name that a job's id may start with. Raises SettingsError with one that would do."""
-    if NAME.match(name):
+    if NAME.match(name) and not name.endswith(CANARY):
         return name
     raise SettingsError(f"{name!r} cannot be a run's name", f"Letters, digits, - and _ can: --name {clean_name(name)}")
 
 
 def clean_name(text: str) -> str:
     """The nearest name that a run may have."""
-    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-_")[:LONGEST_NAME].rstrip("-_") or "run"
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-_")[:LONGEST_NAME].rstrip("-_")
+    return name.removesuffix(CANARY) or "run"
 
 
 def spec_of(plan: Plan, name: str, source: Source, created: datetime) -> RunSpec:

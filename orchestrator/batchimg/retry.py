@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from batchimg.budget import limited
+from batchimg.chunk import Cut
 from batchimg.connect import Services, check_pool
 from batchimg.dataset import Dataset
 from batchimg.errors import InputError
 from batchimg.events import Observer, nobody
 from batchimg.ledger import batches, cause_of, undone
 from batchimg.lineage import Lineage, lineage
-from batchimg.plan import LONGEST_NAME, Plan, make_plan, name_of, spec_of
+from batchimg.plan import LONGEST_NAME, Plan, is_canary, make_plan, name_of, spec_of
+from batchimg.quote import quote
 from batchimg.recipes import Attached, Instructions
 from batchimg.runs import latest_descendant
 from batchimg.split import bands_before
@@ -94,7 +97,7 @@ def _of_rest(services: Services, family: Lineage, rest: "_Rest") -> Retry:
     bands = bands_before(services.runs, rest.of_split_runs, settings.upload_threads)
     dataset = replace(rest.dataset(tip), beside=_beside(services, family, rest.paths), bands=bands)
     limits = settings.limits.model_copy(update={"split": max(bands.values())}) if bands else settings.limits
-    plan = make_plan(dataset, instructions_of(services, tip), limits, settings.chunk_images)
+    plan = make_plan(dataset, instructions_of(services, tip), limits, Cut(settings.chunk_images))
     plan = replace(plan, parent=tip.run, known=rest.states["done"])
     return Retry(tip, plan, _name(family), rest.quarantined, rest.unsent)
 
@@ -116,8 +119,10 @@ def instructions_of(services: Services, spec: RunSpec) -> Instructions:
 
 
 def start_retry(services: Services, retry: Retry, observer: Observer = nobody) -> Submitted:
-    """Start it, or go on with it where it was interrupted."""
+    """Start it, or go on with it where it was interrupted. Raises SettingsError where it is dearer than `max_cost`."""
     check_pool(services)
+    if services.settings.max_cost is not None:
+        services = limited(services, quote(services.settings, retry.plan, services), observer)
     return submit(retry.plan, retry.name, retry.of.source, services, observer)
 
 
@@ -168,8 +173,8 @@ class _Rest:
 
 
 def _name(family: Lineage) -> str:
-    """`photos-r2` for the second retry in a row of `photos-…`."""
-    suffix = f"-r{len(family)}"
+    """`photos-r2` for the second retry in a row of `photos-…`, whose canary does not count."""
+    suffix = f"-r{sum(not is_canary(spec.run) for spec in family) or 1}"
     return name_of(family[-1].run)[: LONGEST_NAME - len(suffix)] + suffix
 
 

@@ -72,6 +72,15 @@ class NodeSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeAge:
+    """A node that is there: its kind, and since when it is paid for."""
+
+    id: str
+    dedicated: bool
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobSeen:
     """A job. ``ends_by_itself``: all of its tasks have been added. ``limit`` is its wall clock, None for none."""
 

@@ -4,7 +4,7 @@ import difflib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from batchimg.errors import SettingsError
+from batchimg.failure_limit import FailureLimit
 from batchimg_worker.contract import Limits, Tiles
 from batchimg_worker.storage import is_loopback
 
@@ -25,6 +26,7 @@ TILE_WORDS = ("auto", "always", "off")
 OTHER_VARIABLES = {"HOME", "CACHE_DIR", "LIVE", "DEBUG", "CONFIG"}
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+Canary = Literal["auto", "never"] | Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseSettings):
@@ -58,6 +60,26 @@ class Settings(BaseSettings):
         168.0, gt=0, le=4320, description="a run is ended by Azure Batch so long after it began, whatever happens"
     )
     max_task_hours: float = Field(12.0, gt=0, le=4320, description="a task is ended after so long on its node")
+    max_cost: float | None = Field(
+        None, gt=0, description="USD that a run may cost: a submit that would be dearer is refused, a run is ended"
+    )
+    max_failures: str | None = Field(
+        None, description="a run in which more images fail is ended: a share (5%) or a number; of a canary always: 20%"
+    )
+    canary: Canary = Field(
+        "auto", description="images that are done before the rest of a large run: auto, never, or how many"
+    )
+    canary_from: int = Field(5000, ge=2, description="images from which a run is large; so is one of 64 tasks by size")
+    expected_seconds: float | None = Field(
+        None, gt=0, description="seconds that one core takes for an image, for plans; default: measured"
+    )
+    vm_size: str | None = Field(
+        None, description="the size of a node, for prices; default: the pool's, locally Standard_D4ads_v5"
+    )
+    vm_price: float | None = Field(
+        None, ge=0, description="USD that a dedicated node costs an hour; default: its list price"
+    )
+    prices: Path | None = Field(None, description="a price table; default: the built-in one, see `batchimg prices`")
     notify: SecretStr | None = Field(
         None, description="a URL that is told when a run ends that `submit --wait` or `status --watch` looks at"
     )
@@ -84,6 +106,23 @@ class Settings(BaseSettings):
         if number in TILE_WORDS or (isinstance(number, int) and 16 <= number <= 65_536):
             return number
         raise ValueError("use auto, always, off, or a number of pixels from 16 to 65536")
+
+    @field_validator("canary", mode="before")
+    @classmethod
+    def _canary(cls, value: object) -> object:
+        number = int(value) if isinstance(value, str) and value.isdigit() else value
+        if number in {"auto", "never"} or (isinstance(number, int) and number >= 1):
+            return number
+        raise ValueError("use auto, never, or a number of images")
+
+    @field_validator("max_failures", mode="before")
+    @classmethod
+    def _max_failures(cls, value: object) -> object:
+        """A whole number of a settings file is one of images, as its text."""
+        text = str(value) if isinstance(value, int) else value
+        if isinstance(text, str):
+            FailureLimit.parse(text)
+        return text
 
     @classmethod
     def settings_customise_sources(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchimg.chunk import split
+from batchimg.chunk import Cut, split
 from batchimg.dataset import Dataset
 from batchimg.errors import SettingsError
 from batchimg.parallel import in_parallel
@@ -52,13 +52,15 @@ class SplitImage:
         return whole.model_copy(update={"band": Band(number=chunk - self.first, of=self.bands)})
 
 
-def cut(dataset: Dataset, images_per_chunk: int | None) -> tuple[list[range], tuple[SplitImage, ...]]:
+def cut_apart(dataset: Dataset, cut: Cut) -> tuple[list[range], tuple[SplitImage, ...]]:
     """A dataset as chunks of whole images, ranges that may have split images in them, and the split ones."""
     apart = dict(_split_indexes(dataset))
     sizes = dataset.sizes[:]
     for index in apart:
         sizes[index] = 0
-    chunks = [one for one in split(sizes, images_per_chunk) if not apart or any(index not in apart for index in one)]
+    chunks = [
+        one for one in split(sizes, cut.images, cut.factor) if not apart or any(index not in apart for index in one)
+    ]
     first, images = len(chunks), []
     for index, bands in apart.items():
         images.append(SplitImage(index, bands, first))

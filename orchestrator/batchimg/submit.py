@@ -34,7 +34,7 @@ ENDED = frozenset({"completed", "terminating", "deleting"})  # states of a job t
 class Submitted:
     """A run that is on its way. ``resumed`` if it was there before, ``ended`` if it has nothing left to do.
 
-    ``known`` images need nothing: the run's parent has done them.
+    ``known`` images need nothing: the run's parent has done them; where it has ended, all that it and its parents have.
     """
 
     spec: RunSpec
@@ -54,7 +54,8 @@ def submit(plan: Plan, name: str, source: Source, services: Services, observer: 
     jobs = services.batch.jobs(spec.run)
     missing = _missing(services, spec) if known is not None else list(range(spec.chunks))
     if not missing:
-        return Submitted(known or spec, resumed=known is not None, ended=True, known=plan.known)
+        total = plan.known + len(plan.dataset) if plan.known else 0
+        return Submitted(known or spec, resumed=known is not None, ended=True, known=total)
     if known is None:
         _write_rejected(plan, spec, services)
         for one in plan.attachments:

@@ -74,8 +74,8 @@ def plan_values(plan: "Plan") -> dict[str, Any]:
     }
 
 
-def plan_table(plan: "Plan") -> RenderableType:
-    """A plan for people."""
+def plan_table(plan: "Plan", *more: tuple[str, object]) -> RenderableType:
+    """A plan for people, and ``more`` lines after those about what is done."""
     dataset = plan.dataset
     rows: list[tuple[str, object]] = [
         ("Dataset", dataset.label),
@@ -100,7 +100,7 @@ def plan_table(plan: "Plan") -> RenderableType:
     rows += [("Cannot be sent", f"{one.path}: {one.message}") for one in dataset.rejected[:MOST_REJECTED]]
     if len(dataset.rejected) > MOST_REJECTED:
         rows.append(("", f"and {len(dataset.rejected) - MOST_REJECTED:,} more that cannot be sent"))
-    return facts(*rows)
+    return facts(*rows, *more)
 
 
 def status_values(status: "RunStatus") -> dict[str, Any]:

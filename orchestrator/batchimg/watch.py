@@ -248,6 +248,12 @@ def slow_chunks(beats: Iterable[Heartbeat], now: datetime) -> tuple[SlowChunk, .
     return tuple(sorted(found, key=lambda slow: -slow.seconds)[:MOST_SLOW])
 
 
+def beats_of(services: Services, run: str) -> list[Heartbeat]:
+    """The last heartbeat of each chunk that has begun."""
+    beats = _beats(services, f"{run}/heartbeats/") | _beats(services, f"{run}/results/")
+    return [beat for _, beat in sorted(beats.items())]
+
+
 def open_beats(services: Services, run: str) -> list[Heartbeat]:
     """The heartbeats of the chunks that are not finished."""
     return [beat for beat in _beats(services, f"{run}/heartbeats/").values() if beat.state != "finished"]

@@ -24,3 +24,12 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def money(usd: float) -> str:
+    """A price: ``$0.034``, ``$1.20``, ``$4,200``."""
+    if usd >= 1000:
+        return f"${usd:,.0f}"
+    if usd >= 1 or usd == 0:
+        return f"${usd:.2f}"
+    return "under $0.0001" if usd < 0.0001 else f"${usd:.2g}" if usd < 0.01 else f"${usd:.3f}"

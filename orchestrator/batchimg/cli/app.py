@@ -12,7 +12,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from batchimg.cli import cloud, ledger, local, recipes, results, runs, submit, why
+from batchimg.cli import cloud, ledger, local, money, recipes, results, runs, submit, why
 
 OK, SOME_FAILED, USAGE, SERVICE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -34,6 +34,7 @@ runs.add_to(app)
 why.add_to(app)
 results.add_to(app)
 ledger.add_to(app)
+money.add_to(app)
 recipes.add_to(app)
 local.add_to(app)
 cloud.add_to(app)

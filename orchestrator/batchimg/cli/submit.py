@@ -19,9 +19,12 @@ from batchimg.cli.common import (
 from batchimg.cli.watching import NotifyOption, needs_watching, wait_for
 
 if TYPE_CHECKING:
+    from batchimg.connect import Services
     from batchimg.console import Screen
+    from batchimg.estimate import Estimate
     from batchimg.order import Order
     from batchimg.plan import Plan
+    from batchimg.prices import PriceTable
     from batchimg.settings import Settings
 
 
@@ -59,7 +62,23 @@ def submit(  # noqa: PLR0913 - a command's options
     max_hours: Annotated[
         float | None, typer.Option(min=0.02, help="Azure Batch ends the run after so long. [default: 168]")
     ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what would happen, and do nothing.")] = False,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(min=0, help="USD: a dearer run is refused, and none can cost more. [default: no limit]"),
+    ] = None,
+    max_failures: Annotated[
+        str | None,
+        typer.Option(help="End the run if more images fail: 5% or a number. [default: 20% of a canary]"),
+    ] = None,
+    canary: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|never|N", help="Images that are done before the rest of a large run. [default: auto]"
+        ),
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what would happen, how long, for how much, and do nothing.")
+    ] = False,
     json: JsonOption = False,
     others: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
 ) -> None:
@@ -77,16 +96,19 @@ def submit(  # noqa: PLR0913 - a command's options
         allow_truncated=allow_truncated,
         tiles=tiles,
         split=split,
+        max_cost=max_cost,
+        max_failures=max_failures,
+        canary=canary,
     )
     instructions = instructions_of(recipe, op, operations)
     order = replace(Order.of(settings, dataset, instructions, name), everything=everything)
     if plan and not order.is_url:
-        drawn_on.plan(_known_left_out(order, settings, drawn_on), json)
+        _plan_folder(order, settings, drawn_on, json)
         return
     found = order.scan_folder()
     with connect(settings, drawn_on.observe, announce=True) as connected:
         if plan:
-            drawn_on.plan(order.reduced(connected, *order.plan_blobs(connected)).plan, json)
+            _show(order.reduced(connected, *order.plan_blobs(connected)).plan, connected, drawn_on, json)
             return
         with drawn_on.progress():
             submitted = order.place(connected, drawn_on.observe, found, resume=resume)
@@ -106,12 +128,24 @@ def _refuse_several(others: list[str] | None) -> None:
         )
 
 
-def _known_left_out(order: "Order", settings: "Settings", drawn_on: "Screen") -> "Plan":
-    """The plan of a folder; what runs have done is left out where that can be asked without starting anything."""
+def _plan_folder(order: "Order", settings: "Settings", drawn_on: "Screen", json: bool) -> None:
+    """Show the plan of a folder; what runs have done is left out where that can be asked without starting anything."""
     from batchimg.connect import connect, is_reachable
 
     plan = order.plan_folder()
     if not is_reachable(settings):
-        return plan
+        drawn_on.plan(plan, json, _priced(settings, plan, None))
+        return
     with connect(settings, drawn_on.observe) as connected:
-        return order.reduced_folder(connected, plan).plan
+        _show(order.reduced_folder(connected, plan).plan, connected, drawn_on, json)
+
+
+def _show(plan: "Plan", connected: "Services", drawn_on: "Screen", json: bool) -> None:
+    drawn_on.plan(plan, json, _priced(connected.settings, plan, connected))
+
+
+def _priced(settings: "Settings", plan: "Plan", connected: "Services | None") -> "tuple[Estimate | str, PriceTable]":
+    from batchimg.prices import load_prices
+    from batchimg.quote import quote
+
+    return quote(settings, plan, connected), load_prices(settings.prices)

@@ -33,19 +33,26 @@ def needs_watching(notify: str | None, watched: bool, option: str) -> None:
 def watch_to_end(
     connected: "Services", spec: "RunSpec", drawn_on: "Screen", *, json: bool, notify: str | None
 ) -> "RunStatus":
-    """Draw a run until it is over, then tell whom the option or the setting names."""
+    """Draw a run until it is over, then tell whom the option or the setting names.
+
+    Raises RunFailed where the run was ended because it passed `max_failures` or `max_cost`.
+    """
     from batchimg.notify import BELL, check_target
     from batchimg.notify import notify as tell
     from batchimg.still import with_reasons
+    from batchimg.stop import Bounds
     from batchimg.watch import follow
 
     setting = connected.settings.notify
     target = notify or (check_target(setting.get_secret_value()) if setting else None)
-    final = drawn_on.watch(with_reasons(connected, spec, follow(connected, spec)), json)
+    bounds = Bounds.of(connected, spec)
+    final = drawn_on.watch(bounds.hold(with_reasons(connected, spec, follow(connected, spec))), json)
     if target == BELL:
         drawn_on.ring()
     elif target is not None:
         tell(target, final, drawn_on.observe)
+    if bounds.passed is not None:
+        raise bounds.passed
     return final
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from batchimg.chunk import Cut
 from batchimg.dataset import Dataset
 from batchimg.errors import SettingsError
 from batchimg.order import Order
@@ -33,7 +34,7 @@ def dataset(bands, total=7):
 
 
 def plan_of(bands, chunk_images=3, total=7):
-    return make_plan(dataset(bands, total), Instructions(INVERT), Limits(split=3), chunk_images)
+    return make_plan(dataset(bands, total), Instructions(INVERT), Limits(split=3), Cut(chunk_images))
 
 
 def test_the_chunks_of_split_images_come_after_those_of_all_others():
