@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup infra demo test lint audit check fmt docs graphs pictures lock bench bench-worker bench-status \
-	bench-plot bench-tiles clients kernels bundle configure pulumi-cli rehearsal
+	bench-plot bench-tiles clients kernels bundle configure pulumi-cli rehearsal fuzz soak
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -54,6 +54,12 @@ bench-status: setup  ## `batchimg status` of a run of 1,000,000 images
 
 bench-plot: setup  ## draw the tables of docs/benchmarks.md
 	@$(VENV)/python benchmarks/plot.py
+
+fuzz: setup  ## 10,000 damaged files through the worker's data path; FILES=1000 SEED=2, ONLY=123 for one of them
+	@$(VENV)/python tests/fuzz/hunt.py $(if $(FILES),--files $(FILES)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
+soak: setup  ## 100,000 tiny images through two nodes of a local stack, memory of every process; IMAGES=5000 for fewer
+	@PYTHONPATH=tests/acceptance $(VENV)/python tests/soak/soak.py $(if $(IMAGES),--images $(IMAGES))
 
 bench-tiles: setup  ## one huge image in tiles beside pyvips; SIDE=4000 for a smaller one
 	@$(VENV)/python benchmarks/tiles.py $(if $(SIDE),--side $(SIDE))

@@ -24,7 +24,7 @@ truncated PNG or TIFF, if allowed      what is missing becomes black or transpar
 truncated GIF, if allowed              what is missing becomes a colour of its palette
 truncated WebP, if allowed             what is missing is made up from what is above it
 truncated, damaged, empty, no image    DecodeError
-HEIC, camera raw, volumes              DecodeError that says what to do
+HEIC, PostScript, camera raw, volumes  DecodeError that says what to do
 too large                              ImageTooLarge, from the header, before anything is decoded
 =====================================  ====================================================================
 

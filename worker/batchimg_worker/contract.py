@@ -313,6 +313,7 @@ class Heartbeat(Document):
 
 
 D = TypeVar("D", bound=Document)
+LONGEST_VALUE = 80  # of what a message repeats
 SAME = "Use the same version of batchimg on the laptop and on the nodes."
 
 
@@ -323,13 +324,15 @@ def parse(kind: type[D], text: str | bytes, source: str) -> D:
     """
     try:
         value: Any = json.loads(text)
-    except ValueError as error:
+        if "\\u" in text if isinstance(text, str) else b"\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair could not be written again
+    except (ValueError, RecursionError) as error:
         raise ContractError(f"{source} is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise ContractError(f"{source} is not a JSON object")
     if "schema_version" in kind.model_fields and value.get("schema_version") != SCHEMA_VERSION:
         raise ContractVersionError(
-            f"{source} has schema_version {value.get('schema_version')!r}, this batchimg {SCHEMA_VERSION}",
+            f"{source} has schema_version {_short(value.get('schema_version'))}, this batchimg {SCHEMA_VERSION}",
             SAME,
         )
     try:
@@ -340,6 +343,10 @@ def parse(kind: type[D], text: str | bytes, source: str) -> D:
         if first["type"] == "extra_forbidden":
             raise ContractVersionError(f"{source}: {where} is not known to this batchimg", SAME) from None
         raise ContractError(f"{source}: {where}: {first['msg']}") from None
+
+
+def _short(value: object) -> str:
+    return repr(value)[:LONGEST_VALUE]
 
 
 def parse_lines(kind: type[D], lines: Iterator[bytes], source: str) -> Iterator[D]:

@@ -57,7 +57,7 @@ def read(data: bytes, header: Header, page: int = 0) -> Pixels:
     if header.format == "png":
         _check_sums(data)
     if header.format == "png" and header.bits == SHORT_BITS:
-        return Pixels(imagecodecs.png_decode(data), header.icc_profile)
+        return Pixels(_png(data, header), header.icc_profile)
     if header.format == "jpeg" and (header.bits != BYTE_BITS or header.mode == "lossless"):
         return _special_jpeg(data, header)
     return _fast(data, header) or _pillow(data)
@@ -69,7 +69,7 @@ def _fast(data: bytes, header: Header) -> Pixels | None:
     if header.format == "jpeg":
         decoder = _TURBO.get(header.mode)
     elif header.format == "png" and _is_plain_png(data, header):
-        decoder = imagecodecs.png_decode
+        decoder = partial(_png, header=header)
     if decoder is None:
         return None
     try:
@@ -80,6 +80,19 @@ def _fast(data: bytes, header: Header) -> Pixels | None:
     channels = array.shape[2] if array.ndim > 2 else 1
     fits = (*array.shape[:2], channels) == (header.height, header.width, header.channels) and array.dtype == np.uint8
     return Pixels(array, header.icc_profile) if fits else None
+
+
+def _png(data: bytes, header: Header) -> Image:
+    """Raises imagecodecs.PngError. imagecodecs never lets go of the array where libpng gives up: its memory goes."""
+    channels = () if header.channels == 1 else (header.channels,)
+    room = np.empty((header.height, header.width, *channels), np.uint8 if header.bits <= BYTE_BITS else np.uint16)
+    try:
+        return imagecodecs.png_decode(data, out=room)
+    except ValueError:  # of another shape: 16 bits with a transparent colour
+        return imagecodecs.png_decode(data)
+    except imagecodecs.PngError:
+        room.resize(0, refcheck=False)
+        raise
 
 
 def _is_plain_png(data: bytes, header: Header) -> bool:
@@ -106,7 +119,7 @@ def _check_sums(data: bytes) -> None:
 
 
 def _special_jpeg(data: bytes, header: Header) -> Pixels:
-    array, notes = _widened(imagecodecs.jpeg_decode(data), header.bits)
+    array, notes = _widened(imagecodecs.jpeg8_decode(data), header.bits)
     return Pixels(array, None, notes)
 
 

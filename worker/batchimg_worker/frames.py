@@ -17,7 +17,7 @@ import numpy as np
 import tifffile
 from PIL import Image as PillowImage
 
-from batchimg_worker import decoding
+from batchimg_worker import decoding, directories
 from batchimg_worker.animation import HOW, Sequence, sequence
 from batchimg_worker.apply import (
     EncodedVariant,
@@ -32,7 +32,8 @@ from batchimg_worker.apply import (
 from batchimg_worker.codec import DecodeLimits, Encoded, Header, Picture, finished, opened, written_format
 from batchimg_worker.contract import TRUNCATED
 from batchimg_worker.errors import DecodeError, EncodeError, ImageError, ImageTooLarge
-from batchimg_worker.header import inspect_page, is_preview, unreadable
+from batchimg_worker.gif import with_every_frame
+from batchimg_worker.header import inspect_page, is_preview, page_of, unreadable
 from batchimg_worker.metadata import harmless
 from batchimg_worker.operations import MEASURES
 from batchimg_worker.quiet import quiet
@@ -76,6 +77,8 @@ class Source:
                 f"has {self.header.frames:,} {self._word}, the limit is {MOST_FRAMES:,}",
                 "Remove `frames: all` to take the first alone.",
             )
+        if self.header.format == "gif":
+            self.header = with_every_frame(self.header, data)
         check_memory(self.header, recipe, limits)
         self.notes += (f"all of {self.header.frames} {self._word}",)
         if self.header.bits == SHORT_BITS and self.header.format == "png":
@@ -91,8 +94,10 @@ class Source:
         return self._animation() if self.is_animation else self._pages()
 
     def _pages(self) -> Iterator[Frame]:
+        directories.check_every(io.BytesIO(self.data))
         with _told(self.data), tifffile.TiffFile(io.BytesIO(self.data)) as file:
-            numbers = [number for number, page in enumerate(file.pages) if number == 0 or not is_preview(page.aspage())]
+            # by number: where the last page is followed by an earlier one, tifffile's own loop never ends
+            numbers = [one for one in range(self.header.frames) if one == 0 or not is_preview(page_of(file, one))]
         for number in numbers:
             try:
                 header = inspect_page(self.data, number) if number else self.header

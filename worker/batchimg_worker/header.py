@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import tifffile
 from PIL import Image as PillowImage
 
+from batchimg_worker import directories
 from batchimg_worker.errors import DecodeError
 from batchimg_worker.quiet import quiet
 
@@ -22,8 +23,12 @@ UPRIGHT_SIDES = (1, 2, 3, 4)
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GIF_SIGNATURE = b"GIF8"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 AVIF_SIGNATURES = (b"ftypavif", b"ftypavis")
+POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
+"""EPS is a program; Pillow would give it to Ghostscript, where there is one."""
+
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 JPEG_FRAMES = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive", 0xC3: "lossless", 0xC9: "arithmetic"}
@@ -90,8 +95,13 @@ def inspect(data: bytes) -> Header:
         raise
     except Exception as error:
         raise unreadable(data, error) from error
-    if header.width < 1 or header.height < 1:
-        raise DecodeError(f"damaged: its size is {header.width}x{header.height}", "Copy the file again.")
+    return _of_some_size(header)
+
+
+def _of_some_size(header: Header) -> Header:
+    if min(header.width, header.height, header.channels, header.bits) < 1:
+        depth = f"{header.channels} channels of {header.bits} bits"
+        raise DecodeError(f"damaged: its size is {header.width}x{header.height}, {depth}", "Copy the file again.")
     return header
 
 
@@ -121,9 +131,14 @@ def _read(data: bytes) -> Header:
     if data[:4] in TIFF_SIGNATURES:
         if _directory(data) >= len(data):
             raise DecodeError("truncated: its directory, which is at its end, is missing", "Copy it again.")
+        directories.check(io.BytesIO(data))
         return _tiff(data)
     if data[:4] == b"RIFF" and riff_bytes(data) > len(data):
         raise DecodeError(f"truncated: {len(data):,} of {riff_bytes(data):,} bytes are there", "Copy it again.")
+    if data[:4] == GIF_SIGNATURE:
+        from batchimg_worker.gif import header_of_large
+
+        return header_of_large(data) or _pillow(data)
     if data[:3] != JPEG_SIGNATURE:
         return _pillow(data)
     from batchimg_worker.mending import without_garbage
@@ -169,6 +184,8 @@ def _refuse_foreign(data: bytes) -> None:
     brands = data[8:64]  # some AVIF files call themselves mif1 first
     if data[4:8] == b"ftyp" and brands[:4] in HEIF_BRANDS and b"avif" not in brands:
         raise DecodeError("is a HEIC image, which batchimg does not read", "Convert it to JPEG or PNG first.")
+    if data[:4] in POSTSCRIPT:
+        raise DecodeError("is a PostScript drawing, which batchimg does not run", "Convert it to PNG or TIFF first.")
 
 
 def _pillow(data: bytes) -> Header:
@@ -247,7 +264,7 @@ def _tiff(data: bytes, number: int = 0) -> Header:
 
 
 def tiff_header(file: tifffile.TiffFile, length: int, number: int = 0) -> Header:
-    """The header of a page of an open TIFF file of so many bytes. Raises DecodeError."""
+    """The header of a page of an open TIFF file of so many bytes; the first one's counts them. Raises DecodeError."""
     page = page_of(file, number)
     _complete(page, length)
     if is_preview(page):
@@ -259,7 +276,8 @@ def tiff_header(file: tifffile.TiffFile, length: int, number: int = 0) -> Header
     channels = {"PALETTE": 3, "SEPARATED": 3}.get(photometric(page), samples)
     tag = page.tags.get(ORIENTATION_TAG)
     turned = orientation_of(tag.value) if tag is not None else 1
-    return Header("tiff", width, height, channels, bits, photometric(page).lower(), turned, len(file.pages))
+    pages = 1 if number else directories.in_circle(file.filehandle) or len(file.pages)
+    return _of_some_size(Header("tiff", width, height, channels, bits, photometric(page).lower(), turned, pages))
 
 
 def _directory(data: bytes) -> int:

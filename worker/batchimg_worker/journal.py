@@ -43,7 +43,8 @@ class Journal:
         self.careful = mark.exists()
         self.in_storage = len(self.attempts) > 1  # whether blob storage may have a part
         self.suspect = (mark.read_text("utf-8") or None) if self.careful else None
-        self.paths: set[str] = set()
+        self.earlier: frozenset[str] = frozenset()  # the images whose records it had when it was opened
+        self.count = 0
         self._out = os.open(file, os.O_WRONLY | os.O_APPEND)
 
     @classmethod
@@ -58,7 +59,8 @@ class Journal:
         with file.open("rb") as lines:
             head = parse(PartHeader, next(lines, b""), str(file))
         journal = cls(file, head)
-        journal.paths.update(record.path for record in journal.records())
+        journal.earlier = frozenset(record.path for record in journal.records())
+        journal.count = len(journal.earlier)
         return journal
 
     def close(self) -> None:
@@ -69,7 +71,7 @@ class Journal:
         """Keep a record: in the kernel's hands when this returns, so it outlives this process."""
         made = {"attempt": self.attempts[-1].number, "peak_memory_bytes": peak_memory_bytes()}
         os.write(self._out, dump(record.model_copy(update=made)) + b"\n")
-        self.paths.add(record.path)
+        self.count += 1
 
     def records(self) -> Iterator[ImageResult]:
         """All records so far."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import tifffile
 
+from batchimg_worker.errors import DecodeError
 from batchimg_worker.header import JPEG_SIGNATURE, PNG_SIGNATURE, TIFF_SIGNATURES, Header, png_chunks
 from batchimg_worker.quiet import quiet
 
@@ -23,6 +24,8 @@ MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 """Not 0xff, which is padding, and not the restarts, which have no length."""
 
 PLAIN, DEFLATE = 1, (8, 32946)
+NUMBERS = "BHIQ"
+COPIES = 4  # of a file's bytes, while it is put together
 PNG_HEADER = ">IIBBBBB"
 PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -88,7 +91,7 @@ def _extended_webp(data: bytes, limit: int) -> tuple[bytes, str] | None:
         start, length = place, int.from_bytes(data[place + 4 : place + 8], "little")
         place += 8 + length + length % 2
         frames += data[start : start + 4] == b"ANMF" and place <= len(data)
-    if start == 0 or place > limit:
+    if start == 0 or place > limit // COPIES:
         return None
     rest, missing = data[12:].ljust(place - 12, b"\0"), "made up from what is above it"
     if frames:
@@ -114,11 +117,15 @@ class _Strips:
         left = rows - each * (number % -(-rows // each))
         return self.bytes_each // each * min(left, each)
 
-    def write(self, target: bytearray, number: int, place: int, length: int) -> None:
-        """Say in the file that a strip lies elsewhere; length 0 for nowhere."""
-        for tag, value in zip(self.tags, (place, length), strict=True):
-            kind = self.order + str(tag.dataformat)[-1]
+    def write(self, target: bytearray, number: int, place: int, length: int) -> bool:
+        """Say in the file that a strip lies elsewhere; length 0 for nowhere. False where its fields are too small."""
+        kinds = [self.order + str(tag.dataformat)[-1] for tag in self.tags]
+        values = (place, length)
+        if any(value >= 1 << 8 * struct.calcsize(kind) for kind, value in zip(kinds, values, strict=True)):
+            return False
+        for tag, kind, value in zip(self.tags, kinds, values, strict=True):
             struct.pack_into(kind, target, tag.valueoffset + number * struct.calcsize(kind), value)
+        return True
 
 
 def _extended_tiff(data: bytes, limit: int) -> bytes | None:
@@ -131,29 +138,39 @@ def _extended_tiff(data: bytes, limit: int) -> bytes | None:
             strips = _strips(file)
     except Exception:  # noqa: BLE001 - a library may raise anything for a file that is cut
         return None
-    patched, there = bytearray(data), 0
+    patched, there, room = bytearray(data), 0, limit // COPIES
     for number, (start, count) in enumerate(strips.places):
         if start + count <= len(data):
             there += 1
             continue
         size = strips.bytes_of(number)
-        whole = _filled_strip(data[start:], size, strips.compression) if start < len(data) and size <= limit else b""
-        there += bool(whole)
-        strips.write(patched, number, len(patched) if whole else 0, len(whole))
-        patched += whole
+        whole = _filled_strip(data[start:], size, strips.compression) if start < len(data) and size <= room else b""
+        if whole and strips.write(patched, number, len(patched), len(whole)):
+            there, room = there + 1, room - size
+            patched += whole
+        else:
+            strips.write(patched, number, 0, 0)
     return bytes(patched) if there else None
 
 
 def _strips(file: tifffile.TiffFile) -> _Strips:
     page = file.pages.first
+    sizes = (*page.chunks, page.bitspersample, page.imagelength, page.rowsperstrip)
+    if not all(isinstance(size, int) for size in sizes):
+        raise DecodeError("damaged: it has several sizes", "Copy it again.")
     kind = "Tile" if page.is_tiled else "Strip"
+    tags = (page.tags[f"{kind}Offsets"], page.tags[f"{kind}ByteCounts"])
+    places = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    rows = (1, 1) if page.is_tiled else (page.imagelength, min(page.rowsperstrip, page.imagelength))
+    if rows[1] < 1 or any(str(tag.dataformat)[-1] not in NUMBERS or tag.count < len(places) for tag in tags):
+        raise DecodeError("damaged: its strips have no size, or no place", "Copy it again.")
     return _Strips(
-        list(zip(page.dataoffsets, page.databytecounts, strict=True)),
-        (page.tags[f"{kind}Offsets"], page.tags[f"{kind}ByteCounts"]),
+        places,
+        tags,
         file.byteorder,
         int(page.compression),
         math.prod(page.chunks) * page.bitspersample // 8,
-        (1, 1) if page.is_tiled else (page.imagelength, min(page.rowsperstrip, page.imagelength)),
+        rows,
     )
 
 

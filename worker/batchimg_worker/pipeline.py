@@ -2,8 +2,8 @@
 
     manifest ─▶ fetchers (threads) ─▶ decode, recipe, encode (this thread) ─▶ writers (threads) ─▶ records
 
-What is in flight is bounded by bytes, not by the chunk. One bad image is a record; storage that does not answer
-ends the task, and Batch tries it again.
+What is in flight is bounded by bytes and by images, not by the chunk. One bad image is a record; storage that does
+not answer ends the task, and Batch tries it again.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 FETCHERS = 2
 WRITERS = 8
 FETCH_AHEAD = 8  # images
+WRITE_BEHIND = 32  # images: enough for all writers, whatever a recipe writes of each; small ones never fill the budget
 
 # A blob that the service refuses for its own sake; every other refusal concerns all of them.
 OF_THIS_BLOB = frozenset(
@@ -120,7 +121,7 @@ class Pipeline:
                     raise
                 self._hand.lay_down()
                 del fetched
-                while waiting and all(put.done() for put in waiting[0].puts):
+                while waiting and (len(waiting) >= WRITE_BEHIND or all(put.done() for put in waiting[0].puts)):
                     yield self._record(waiting.popleft())
             while waiting:
                 yield self._record(waiting.popleft())

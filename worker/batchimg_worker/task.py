@@ -100,8 +100,8 @@ class _Chunk:
 def _work(pipeline: Pipeline, entries: Iterator[ImageEntry], runs: Container, chunk: _Chunk) -> None:
     """Do what the turn wants of the chunk; what the journal has is done."""
     journal = chunk.journal
-    if journal.paths:
-        log.info("%d of them are done already", len(journal.paths))
+    if journal.count:
+        log.info("%d of them are done already", journal.count)
     for record in journal.records():
         _count(chunk.heart, record)
     condemned = _condemned(journal, chunk.turn)
@@ -123,13 +123,13 @@ def _clear(runs: Container, journal: Journal) -> None:
 
 def _is_over(heart: Heart, journal: Journal, turn: Turn, stop: threading.Event) -> bool:
     """Whether the result can be written. Raises TaskStopped, and ContractError for a manifest that promises more."""
-    missing = heart.progress.total - len(journal.paths)
+    missing = heart.progress.total - journal.count
     if missing and stop.is_set():
         heart.flush()
         raise TaskStopped
     if missing and not turn.leave_out and turn.only is None:
         path = manifest_path(journal.run, journal.chunk)
-        raise ContractError(f"{path} promises {heart.progress.total} images and has {len(journal.paths)}")
+        raise ContractError(f"{path} promises {heart.progress.total} images and has {journal.count}")
     return not missing
 
 
@@ -143,7 +143,7 @@ def _condemned(journal: Journal, turn: Turn) -> Mapping[str, Reason]:
 def _todo(
     entries: Iterator[ImageEntry], journal: Journal, turn: Turn, condemned: Mapping[str, Reason]
 ) -> Iterator[ImageEntry]:
-    over = journal.paths | turn.leave_out | condemned.keys()
+    over = journal.earlier | turn.leave_out | condemned.keys()
     for entry in entries:
         if entry.path not in over and turn.only in {None, entry.path}:
             yield entry
@@ -155,7 +155,7 @@ def _quarantined(runs: Container, journal: Journal, condemned: Mapping[str, Reas
         return
     for entry in _manifest(runs, journal.run, journal.chunk)[1]:
         reason = condemned.get(entry.path)
-        if reason is not None and entry.path not in journal.paths:
+        if reason is not None and entry.path not in journal.earlier:
             yield ImageResult(
                 path=entry.path,
                 size=entry.size,

@@ -145,9 +145,10 @@ static inline i16x16 widen(const uint8_t *first, const uint8_t *second) {
     return __builtin_convertvector(__builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), i16x16);
 }
 
-static inline i16x16 spread(const int16_t *pair) {
-    i16x2 v;
-    memcpy(&v, pair, 4);
+/* The parts of two pixels, or of one twice. */
+static inline i16x16 spread(const int16_t *parts, int pair) {
+    i16x2 v = {parts[0], parts[0]};
+    if (pair) memcpy(&v, parts, 4);
     return __builtin_shufflevector(v, v, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
 }
 
@@ -155,7 +156,7 @@ static inline i16x16 spread(const int16_t *pair) {
 static inline __attribute__((always_inline)) u8x16 blend(const Places *places, int i, int j, ptrdiff_t stride, int channels) {
     const uint8_t *first = places->in + places->at[i], *second = places->in + places->at[j];
     const i16x16 upper = widen(first, second), lower = widen(first + stride, second + stride);
-    const i16x16 left = (upper << 6) + multiply16((lower - upper) << 6, spread(places->y + i));
+    const i16x16 left = (upper << 6) + multiply16((lower - upper) << 6, spread(places->y + i, i != j));
     i16x16 right;
     if (channels == 2)
         right = __builtin_shufflevector(left, left, 2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9);
@@ -163,7 +164,7 @@ static inline __attribute__((always_inline)) u8x16 blend(const Places *places, i
         right = __builtin_shufflevector(left, left, 3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10);
     else
         right = __builtin_shufflevector(left, left, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
-    const i16x16 value = left + multiply16(right - left, spread(places->x + i));
+    const i16x16 value = left + multiply16(right - left, spread(places->x + i, i != j));
     return __builtin_convertvector((value + 32) >> 6, u8x16);
 }
 

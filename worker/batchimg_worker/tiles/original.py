@@ -20,6 +20,7 @@ import numpy as np
 import tifffile
 from PIL import Image as PillowImage
 
+from batchimg_worker import directories
 from batchimg_worker.errors import DecodeError, ImageError, StorageError
 from batchimg_worker.header import (
     BYTE_BITS,
@@ -92,6 +93,8 @@ def look_at(file: IO[bytes], size: int, head_bytes: int = HEAD_BYTES) -> Look:
     if start[:4] in TIFF_SIGNATURES:
         try:
             file.seek(0)
+            directories.check(file)
+            file.seek(0)
             with quiet(), tifffile.TiffFile(file) as opened:
                 return _look_at_tiff(opened, size)
         except (ImageError, StorageError):
@@ -138,8 +141,8 @@ def _fields(header: Header) -> dict[str, Any]:
 
 def _is_plain(page: tifffile.TiffPage) -> bool:
     """Whether any rows can be read as they lie in the file."""
-    whole = page.bitspersample >= BYTE_BITS and page.fillorder == 1
-    return int(page.compression) == UNCOMPRESSED and not page.is_tiled and whole
+    packed = page.dtype is None or page.bitspersample != BYTE_BITS * page.dtype.itemsize
+    return int(page.compression) == UNCOMPRESSED and not (page.is_tiled or packed) and page.fillorder == 1
 
 
 def _band_rows(page: tifffile.TiffPage) -> int:
