@@ -1,17 +1,14 @@
 # The worker for nodes that run tasks in a container (`worker: container` in pulumi/).
-# Everything that is installed is locked by its hash; the wheel is made from this tree.
+# It holds what a bundle holds (tools/bundle.py): the wheel of this tree, and what is locked by its hash.
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /source
-COPY requirements/worker.txt requirements/
-RUN python -m venv /opt/batchimg \
- && /opt/batchimg/bin/pip install --no-cache-dir --require-hashes --no-deps --only-binary :all: -r requirements/worker.txt
-COPY requirements/dev.txt requirements/
-RUN python -m venv /opt/build \
- && /opt/build/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements/dev.txt
 COPY . .
-RUN /opt/build/bin/pip wheel --no-build-isolation --no-deps --no-index . -w /wheels \
- && /opt/batchimg/bin/pip install --no-cache-dir --no-deps --no-index /wheels/batchimg-*.whl \
- && /opt/batchimg/bin/pip uninstall --yes pip
+RUN python tools/setup.py \
+ && .venv/bin/python tools/bundle.py --python 3.12 --to /bundle/worker.tar \
+ && tar -xf /bundle/worker.tar -C /bundle
+RUN python -m venv --without-pip /opt/batchimg \
+ && /opt/batchimg/bin/python /bundle/pip.whl/pip install --no-cache-dir --no-index --find-links /bundle --no-deps --require-hashes -r /bundle/requirements.txt \
+ && /opt/batchimg/bin/batchimg-worker --version
 
 FROM python:3.12-slim-bookworm
 # Tasks write into the folder that Azure Batch mounts, and nowhere else.

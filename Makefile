@@ -4,8 +4,8 @@ VENV := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup infra demo test lint audit check fmt docs graphs pictures lock bench bench-worker bench-status \
-	bench-plot bench-tiles clients kernels bundle configure pulumi-cli rehearsal fuzz soak
+.PHONY: help setup infra demo test lint audit policies check fmt docs graphs pictures lock bench bench-worker \
+	bench-status bench-plot bench-tiles clients kernels bundle configure pulumi-cli can-rehearse rehearsal fuzz soak
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,7 +31,7 @@ lint: infra  ## format, lint, types, import rules, secrets
 	@$(VENV)/python tools/docs.py --check
 	@$(VENV)/python tools/leaks.py
 
-check: lint test  ## what must hold before a change lands
+check: lint audit test  ## what must hold before a change lands
 
 fmt: setup  ## format the code and mend what the linter can mend
 	@$(VENV)/ruff check --fix .
@@ -74,8 +74,11 @@ graphs: infra  ## write the graphs of pulumi/ and the picture of its scaling ane
 	@BATCHIMG_WRITE_GRAPHS=1 $(VENV)/python -m pytest tests/infra/test_graph.py
 	@$(VENV)/python tools/infra/autoscale_curves.py
 
-audit:  ## known vulnerabilities of what is locked (needs uv and PyPI's JSON API, which a mirror may not have)
-	uvx pip-audit --disable-pip --require-hashes -r requirements/runtime.txt -r requirements/worker.txt -r pulumi/requirements.txt
+audit: setup  ## known vulnerabilities of what is locked; STRICT=1 fails where nobody can be asked, as behind a mirror
+	@$(VENV)/python tools/audit.py $(if $(STRICT),--strict)
+
+policies: infra  ## checkov over what pulumi/ makes (300 MB, once); what is not asked for has a reason
+	@$(VENV)/python tools/infra/policies.py
 
 bundle: setup  ## the worker for nodes that install it from blob storage: a wheel and its locked dependencies
 	@$(VENV)/python tools/bundle.py
@@ -83,10 +86,13 @@ bundle: setup  ## the worker for nodes that install it from blob storage: a whee
 configure: bundle  ## write what `pulumi up` made into batchimg.toml, and send the worker's bundle if nodes install one
 	@$(VENV)/python tools/bundle.py --configure $(if $(STACK),--stack $(STACK))
 
-pulumi-cli: infra  ## the Pulumi CLI from its Go modules, where there is none (minutes, once)
-	@$(VENV)/python tools/pulumi-cli
+pulumi-cli:  ## the Pulumi CLI from its Go modules, where there is none (minutes, once)
+	@$(PYTHON) tools/pulumi-cli
 
-rehearsal: infra  ## pulumi up, submit, pulumi destroy on this machine, without Azure
+can-rehearse:
+	@$(PYTHON) tools/pulumi-cli --check
+
+rehearsal: can-rehearse infra  ## pulumi up, submit, pulumi destroy on this machine, without Azure
 	@$(VENV)/python tools/infra/rehearse.py
 
 pictures: setup  ## draw the pictures of the README anew, after make demo
@@ -99,4 +105,6 @@ lock:  ## write the locked requirements anew (needs uv)
 	sed 's/ *--hash=.*//; s/ \\$$//' requirements/dev.txt > build-constraints.txt
 	$(UV_COMPILE) --group pyproject.toml:worker -c build-constraints.txt -o requirements/worker.txt
 	$(UV_COMPILE) --group pyproject.toml:infra -c build-constraints.txt -o pulumi/requirements.txt
+	$(UV_COMPILE) --group pyproject.toml:audit -o requirements/audit.txt
+	$(UV_COMPILE) --group pyproject.toml:policies -o requirements/policies.txt
 	rm build-constraints.txt

@@ -1,7 +1,7 @@
 """Make the worker's bundle, and with --configure write the stack's outputs into batchimg.toml and send it.
 
 The bundle is a tar with pip, the wheel of this tree and the worker's locked dependencies for the nodes' Python:
-nodes install it without a network, every file against its hash.
+nodes install it without a network, every file against its hash. Nothing is compiled on a node.
 """
 
 import argparse
@@ -17,14 +17,15 @@ from pathlib import Path
 
 from batchimg_worker.version import __version__
 
-from setup import ROOT, VENV, environment, fail, pip
+from setup import ROOT, VENV, environment, fail, pip, pip_wheel
 
 sys.path.append(str(ROOT / "tools" / "infra"))
 
-from locked import for_python
+from locked import for_python, split
 
 LOCK = ROOT / "requirements" / "worker.txt"
 NODE_PYTHON = "3.12"  # of Ubuntu 24.04
+SOURCES = frozenset({"pyvips"})  # pure Python that is published as source only: its wheel is made here
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "linux_x86_64")
 
 
@@ -51,8 +52,9 @@ def make(target: Path, python: str) -> int:
     with tempfile.TemporaryDirectory(dir=target.parent) as name:
         folder = Path(name) / "bundle"
         folder.mkdir()
-        (folder / "requirements.txt").write_text(for_python(LOCK.read_text(), python))
-        if download(folder, python) != 0 or wheel(folder) != 0:
+        sources_only, wheels = split(for_python(LOCK.read_text(), python), SOURCES)
+        (folder / "requirements.txt").write_text(wheels)
+        if download(folder, python) != 0 or from_sources(folder, sources_only) != 0 or wheel(folder) != 0:
             return fail("The bundle was not made: the lines above say why. It needs the Python package index.")
         part = Path(name) / "part.tar"
         pack(folder, part)
@@ -77,18 +79,45 @@ def download(folder: Path, python: str) -> int:
     return subprocess.run(pip(*command), check=False, env=environment()).returncode
 
 
+def from_sources(folder: Path, lock: str) -> int:
+    """Wheels of what is published as source only; the sources are held against the lock, the wheels are locked here.
+
+    One that is not the same for every machine is refused: nodes are not like this machine.
+    """
+    sources = folder.parent / "sources"
+    sources.mkdir()
+    listed = sources / "requirements.txt"
+    listed.write_text(lock)
+    command = pip("wheel", "--require-hashes", "--no-deps", "-r", str(listed), "-w", str(sources))
+    no_libraries = {**environment(), "PKG_CONFIG_LIBDIR": str(sources)}  # or pyvips would bind this machine's libvips
+    if (code := subprocess.run(command, check=False, env=no_libraries).returncode) != 0:
+        return code
+    for made in sorted(sources.glob("*.whl")):
+        if not made.name.endswith("-none-any.whl"):
+            return fail(f"{made.name} holds compiled code: take its name out of SOURCES in tools/bundle.py.")
+        add(folder, made)
+    return 0
+
+
+def add(folder: Path, made: Path) -> None:
+    """A wheel that was made here becomes one more locked requirement of the bundle."""
+    name, version, *_ = made.name.split("-")
+    digest = hashlib.sha256(made.read_bytes()).hexdigest()
+    if made.parent != folder:
+        shutil.copyfile(made, folder / made.name)
+    with (folder / "requirements.txt").open("a") as lock:
+        lock.write(f"{name}=={version} --hash=sha256:{digest}\n")
+
+
 def wheel(folder: Path) -> int:
-    """This tree's wheel, as one more locked requirement, and pip to install it with."""
+    """This tree's wheel, and pip to install it with."""
     command = pip("wheel", "--no-build-isolation", "--no-deps", "--no-index", str(ROOT), "-w", str(folder))
     programs = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
     code = subprocess.run(command, check=False, env={**environment(), "PATH": programs}).returncode
     if code != 0:
         return code
-    own = next(folder.glob("batchimg-*.whl"))
-    digest = hashlib.sha256(own.read_bytes()).hexdigest()
-    with (folder / "requirements.txt").open("a") as lock:
-        lock.write(f"batchimg=={__version__} --hash=sha256:{digest}\n")
-    shutil.copyfile(next((ROOT / "tools" / "bootstrap").glob("pip-*.whl")), folder / "pip.whl")
+    add(folder, next(folder.glob("batchimg-*.whl")))
+    shutil.copyfile(pip_wheel(), folder / "pip.whl")
     return 0
 
 

@@ -98,8 +98,11 @@ def python() -> Path:
 
 def pip(*arguments: str) -> list[str]:
     """Run pip out of its own wheel: no pip is needed on the machine, and none stays in the environment."""
-    wheel = next((ROOT / "tools" / "bootstrap").glob("pip-*.whl"))
-    return [str(python()), str(wheel / "pip"), "--disable-pip-version-check", "--quiet", *arguments]
+    return [str(python()), str(pip_wheel() / "pip"), "--disable-pip-version-check", "--quiet", *arguments]
+
+
+def pip_wheel() -> Path:
+    return next((ROOT / "tools" / "bootstrap").glob("pip-*.whl"))
 
 
 def environment() -> dict[str, str]:

@@ -55,13 +55,15 @@ TYPES: dict[str, tuple[str, str, str]] = {
     "network:PrivateEndpoint": (NETWORK[0], "privateEndpoints", NETWORK[1]),
     "network:PrivateDnsZoneGroup": (NETWORK[0], "privateEndpoints_privateDnsZoneGroups", NETWORK[1]),
 }
+OTHER_VERSIONS = {"containerregistry:Registry": "2023-01-01-preview"}
+"""Kinds of which azure-native sends another api-version than the folder has a schema of."""
 WITHOUT_SCHEMA = {
     "resources:ResourceGroup": "its schema is one of deployments",
     "privatedns:PrivateZone": "no schema of 2024-06-01 in the folder",
     "privatedns:VirtualNetworkLink": "no schema of 2024-06-01 in the folder",
     "applicationinsights:Component": "no schema of 2020-02-02 in the folder",
 }
-"""Kinds that are not validated, each with its reason."""
+"""Kinds that are not validated, each with its reason; `test_graph.py` says what they may hold."""
 
 # Names that the SDK changes and the provider changes back.
 _STORAGE_NAMES = {
@@ -76,10 +78,9 @@ def problems(made: Made, api: str | None = None) -> list[str]:
     """What is wrong with a resource's body, one line each; ``api`` is another api-version to hold it against."""
     file, key, usual = TYPES[made.kind]
     validator = _validator(file, key, api or usual)
-    body = _body(made, file, key, api or usual)
     found = {
         f"{made.name}: {'.'.join(map(str, leaf.absolute_path))}: {leaf.message[:160]}"
-        for error in validator.iter_errors(body)
+        for error in validator.iter_errors(body(made, api))
         for leaf in _leaves(error)
     }
     return sorted(found)
@@ -97,20 +98,23 @@ def _is_expression(error: ValidationError) -> bool:
     return error.schema == EXPRESSION_SCHEMA or (error.schema or {}).get("oneOf") == NUMBER_SCHEMA["oneOf"]
 
 
-def _body(made: Made, file: str, key: str, api: str) -> dict[str, Any]:
+def body(made: Made, api: str | None = None) -> dict[str, Any]:
+    """A resource as a template of Azure has it."""
+    file, key, usual = TYPES[made.kind]
+    api = api or usual
     template, naming = template_of(made.type)
     in_path = {naming, "resourceGroupName", "name", *re.findall(r"{(\w+)}", template)} - {"location"}
     top = _document(file, api)["resourceDefinitions"][key]
     given = _renamed(made.inputs) if made.kind.startswith("storage:") else made.inputs
-    body = {name: copy.deepcopy(value) for name, value in given.items() if name not in in_path}
-    body |= {
+    whole = {name: copy.deepcopy(value) for name, value in given.items() if name not in in_path}
+    whole |= {
         "type": top["properties"]["type"]["enum"][0],
         "apiVersion": api,
         "name": _full_name(top, made.outputs["name"]),
     }
     if "location" in top.get("required", []):
-        body.setdefault("location", LOCATION)
-    shaped = _shaped(body, top, _document(file, api)["definitions"])
+        whole.setdefault("location", LOCATION)
+    shaped = _shaped(whole, top, _document(file, api)["definitions"])
     if "properties" in top.get("required", []):
         shaped.setdefault("properties", {})
     identity = shaped.get("identity")

@@ -195,9 +195,11 @@ def networks_are_closed(graph: Graph) -> Iterator[str]:
 
 
 def private_networks_are_private(graph: Graph) -> Iterator[str]:
-    if not graph.has("network:VirtualNetwork"):
-        return
     network = graph.one("batch:Pool").inputs["networkConfiguration"]
+    if not graph.has("network:VirtualNetwork"):
+        if network != {"publicIPAddressConfiguration": {"provision": "BatchManaged"}}:
+            yield f"nodes without a network of their own have {network}"
+        return
     if network.get("publicIPAddressConfiguration") != {"provision": "NoPublicIPAddresses"} or "subnetId" not in network:
         yield f"nodes of a private network have {network}"
     parts = {

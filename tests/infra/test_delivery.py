@@ -1,12 +1,13 @@
 """How the worker comes to nodes, and the workflows that bring it there: locked, non-root, without stored secrets."""
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from locked import for_python
+from locked import for_python, split
 from recording import PROGRAM
 
 ROOT = PROGRAM.parent
@@ -44,14 +45,61 @@ def test_every_locked_package_has_hashes(lock):
     assert all("--hash=sha256:" in entry for entry in entries)
 
 
+def test_a_bundle_is_made_of_wheels_but_for_what_has_none():
+    """What has one file in the index has either a wheel or its source; pip takes nothing else than wheels for nodes."""
+    entries = re.split(r"\n(?=[a-z])", (ROOT / "requirements" / "worker.txt").read_text().strip())
+    single = {entry.partition("==")[0] for entry in entries if entry.count("--hash=") == 1}
+    sources = re.search(r"^SOURCES = frozenset\((\{.*\})\)", (ROOT / "tools" / "bundle.py").read_text(), re.MULTILINE)[
+        1
+    ]
+    assert single == set(ast.literal_eval(sources))
+
+
+def test_a_lock_is_split_without_a_loss():
+    lock = (ROOT / "requirements" / "worker.txt").read_text()
+    chosen, others = split(lock, frozenset({"pyvips"}))
+    assert chosen.startswith("pyvips==")
+    assert "pyvips-binary==" in others
+    assert sorted((chosen + others).splitlines()) == sorted(lock.splitlines())
+
+
+def dockerfile():
+    """The instructions, one a line, by stage."""
+    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    return [
+        re.split(r"\n+", stage.strip()) for stage in re.split(r"^(?=FROM )", text, flags=re.MULTILINE) if stage.strip()
+    ]
+
+
 def test_the_image_runs_as_nobody_in_particular_from_locked_packages():
-    lines = (ROOT / "Dockerfile").read_text().splitlines()
-    last_stage = lines[max(place for place, line in enumerate(lines) if line.startswith("FROM")) :]
-    assert any(re.match(r"USER [1-9]\d*$", line) for line in last_stage)
-    assert not any(line.startswith("ENTRYPOINT") for line in lines)
-    installs = [line for line in lines if "pip install" in line]
+    build, last = dockerfile()
+    assert any(re.match(r"USER [1-9]\d*$", line) for line in last)
+    assert not any(line.startswith("ENTRYPOINT") for line in (*build, *last))
+    installs = [line for line in (*build, *last) if "pip install" in line]
     assert installs
-    assert all("--require-hashes" in line or "--no-index" in line for line in installs)
+    assert all("--require-hashes" in line and "--no-index" in line for line in installs)
+
+
+def test_the_image_is_built_from_what_docker_is_given():
+    """Programs that the build runs, and what a wheel is made of, are not among what .dockerignore leaves out."""
+    build = "\n".join(dockerfile()[0])
+    needed = {
+        *re.findall(r"\b(tools/\w+\.py)", build),
+        "requirements/worker.txt",
+        "requirements/dev.txt",
+        "pyproject.toml",
+    }
+    needed |= {"README.md", "LICENSE", "worker/batchimg_worker", "tools/infra/locked.py", "tools/bootstrap"}
+    ignored = {line.removeprefix("**/") for line in (ROOT / ".dockerignore").read_text().split()}
+    assert all((ROOT / one).exists() for one in needed)
+    assert not [one for one in needed for part in Path(one).parts if part in ignored]
+
+
+def test_the_image_has_the_python_that_nodes_have():
+    first_lines = {stage[0].split()[1] for stage in dockerfile()}
+    assert len(first_lines) == 1
+    python = re.search(r"python:(3\.\d+)-slim", first_lines.pop())[1]
+    assert f"--python {python} " in "\n".join(dockerfile()[0])
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)

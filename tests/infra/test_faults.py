@@ -26,6 +26,7 @@ FAULTS = {
     "slots are not vCPUs": ("pool.py", "task_slots_per_node=settings.slots", "task_slots_per_node=2 * settings.slots", "slots on"),
     "no Trusted Launch": ("pool.py", '"security_type": "trustedLaunch"', '"security_type": "confidentialVM"', "Trusted Launch"),
     "the account's identity on nodes": ("pool.py", "identity = parts.identities.pool.id", "identity = parts.identities.account.id", "the nodes' identities"),
+    "addresses of nodes that Azure does not know": ("pool.py", '"BatchManaged"', '"BatchManagedly"', "without a network of their own"),
     "no tags": ("storage.py", "            tags=tags,\n", "", "has no tags"),
     "nobody may submit": ("access.py", 'grants.give("Azure Batch Job Submitter", "account", account.account.id)', "pass", "nobody may submit"),
     "a role for the whole group": ("access.py", 'grants.give("Azure Batch Account Reader", "account", account.account.id)', 'grants.give("Azure Batch Account Reader", "group", place.group.id)', "whole group"),

@@ -1,16 +1,19 @@
 """The whole graph of every stack: safe, as Microsoft's schemas want it, and a change of it is seen by a reviewer."""
 
 import dataclasses
+import importlib.util
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
+from pulumi_azure_native import applicationinsights
 
 from batchimg.settings import Settings
 from batchimg_worker.version import __version__
 
-from arm import SCHEMAS, TYPES, WITHOUT_SCHEMA, problems
+from arm import OTHER_VERSIONS, SCHEMAS, TYPES, WITHOUT_SCHEMA, problems
 from findings import CHECKS
 from programs import STACKS, graph_of
 from recording import snapshot
@@ -91,9 +94,62 @@ def test_batch_is_valid_in_the_next_api_version_too(stack):
     assert problems(graph.one("batch:Pool"), "2025-06-01") == []
 
 
+@with_schemas
+@pytest.mark.parametrize("stack", STACKS)
+def test_storage_and_identities_are_valid_in_later_api_versions_too(stack):
+    graph = graph_of(stack)
+    assert [line for one in graph.of("storage:StorageAccount") for line in problems(one, "2026-04-01")] == []
+    identities = graph.of("managedidentity:UserAssignedIdentity")
+    assert [line for one in identities for line in problems(one, "2024-11-30")] == []
+
+
 def test_a_kind_without_a_schema_has_a_reason():
     kinds = {one.kind for name in STACKS for one in graph_of(name).made if one.custom}
     assert kinds <= set(TYPES) | set(WITHOUT_SCHEMA)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_schemas_are_those_of_the_api_version_that_is_sent(kind):
+    module, name = kind.split(":")
+    sdk = Path(importlib.util.find_spec("pulumi_azure_native").origin).parent / module
+    file = sdk / f"{re.sub('(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])', '_', name).lower()}.py"
+    sent = set(re.findall(r"Uses Azure REST API version (\d{4}-\d\d-\d\d(?:-preview)?)", file.read_text()))
+    assert sent == {OTHER_VERSIONS.get(kind, TYPES[kind][2])}
+
+
+SENT_WITHOUT_SCHEMA = {
+    "resources:ResourceGroup": {"tags": dict},
+    "privatedns:PrivateZone": {
+        "privateZoneName": {
+            "privatelink.blob.core.windows.net", "privatelink.queue.core.windows.net", "privatelink.batch.azure.com",
+        },
+        "location": {"global"}, "resourceGroupName": str, "tags": dict,
+    },
+    "privatedns:VirtualNetworkLink": {
+        "privateZoneName": str, "location": {"global"}, "registrationEnabled": {False}, "resourceGroupName": str,
+        "virtualNetwork": dict, "tags": dict,
+    },
+    "applicationinsights:Component": {
+        "applicationType": {one.value for one in applicationinsights.ApplicationType}, "kind": {"other"},
+        "ingestionMode": {one.value for one in applicationinsights.IngestionMode}, "disableLocalAuth": {True},
+        "flowType": {one.value for one in applicationinsights.FlowType},  # this and the next two are the SDK's own
+        "requestSource": {one.value for one in applicationinsights.RequestSource},
+        **{key: {"Enabled"} for key in ("publicNetworkAccessForIngestion", "publicNetworkAccessForQuery")},
+        "workspaceResourceId": str, "resourceGroupName": str, "tags": dict,
+    },
+}  # fmt: skip
+"""What may be sent of the kinds that no schema is at hand for: a type, or the values that there are."""
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_what_has_no_schema_is_little_and_known(stack):
+    assert set(SENT_WITHOUT_SCHEMA) == set(WITHOUT_SCHEMA)
+    for one in (one for one in graph_of(stack).made if one.kind in WITHOUT_SCHEMA):
+        known = SENT_WITHOUT_SCHEMA[one.kind]
+        assert set(one.inputs) <= set(known), one.name
+        for name, value in one.inputs.items():
+            right = isinstance(value, known[name]) if isinstance(known[name], type) else value in known[name]
+            assert right, f"{one.name}: {name} is {value!r}"
 
 
 @with_schemas

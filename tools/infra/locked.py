@@ -14,9 +14,20 @@ def for_python(lock: str, python: str) -> str:
     there = {**default_environment(), "python_version": python, "python_full_version": f"{python}.0"}
     target = {**there, "platform_python_implementation": "CPython", "implementation_name": "cpython"}
     kept = []
-    for entry in re.split(r"\n(?=[a-z])", lock.strip()):
+    for entry in _entries(lock):
         requirement, rest = entry.split("\\\n", 1)
         pin, _, condition = requirement.partition(";")
         if not condition or Marker(condition.strip()).evaluate(target):
             kept.append(f"{pin.strip()} \\\n{rest}")
     return "\n".join(kept) + "\n"
+
+
+def split(lock: str, names: frozenset[str]) -> tuple[str, str]:
+    """The entries of these packages, and those of all others."""
+    chosen = [entry for entry in _entries(lock) if entry.partition("==")[0] in names]
+    others = [entry for entry in _entries(lock) if entry.partition("==")[0] not in names]
+    return "\n".join([*chosen, ""]), "\n".join([*others, ""])
+
+
+def _entries(lock: str) -> list[str]:
+    return re.split(r"\n(?=[a-z])", lock.strip())

@@ -10,15 +10,17 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from batchimg.errors import BatchimgError
 from batchimg.local.azurite import ACCOUNT, READY_LINE, azurite_environment, install
 from batchimg.local.ports import Ports, choose
 
@@ -26,11 +28,17 @@ from azure_twins import Twins
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.append(str(ROOT / "tools"))
+
+from setup import pip_wheel  # noqa: E402 - it lies in the folder above
+
 VENV = Path(sys.executable).parent
 SAMPLES = ROOT / "samples" / "images"
 TIME_SCALE = 60  # of the emulator: a formula is evaluated every five seconds instead of minutes
 DEADLINE = 600.0
+GRACE = 20.0
 SOME_FAILED = 1  # two of the samples are no images
+INTERRUPTED = 130
 
 
 class Failed(Exception):  # noqa: N818 - it reads as what it says
@@ -58,24 +66,47 @@ class Stage:
         """Show a command and what it says; its standard output."""
         print(f"\n$ {' '.join(command)}", flush=True)
         cwd = self.program if command[0] == "pulumi" else self.folder
-        done = subprocess.run(
-            command,
-            cwd=cwd,
-            env=self.environment,
-            check=False,
-            capture_output=True,
-            text=True,
-            input=text,
-            timeout=DEADLINE,
-        )
-        if not quiet or done.returncode != expect:
-            print((done.stdout + done.stderr).rstrip(), flush=True)
-        if done.returncode != expect:
-            raise Failed(f"`{' '.join(command)}` ended with {done.returncode}, not {expect}")
-        return done.stdout + (done.stderr if expect else "")
+        out, err, code = finished(command, cwd, self.environment, text)
+        if not quiet or code != expect:
+            print((out + err).rstrip(), flush=True)
+        if code != expect:
+            raise Failed(f"`{' '.join(command)}` ended with {code}, not {expect}")
+        return out + (err if expect else "")
 
     def resources(self) -> dict[str, dict]:
         return json.loads(self.cloud.read_text()) if self.cloud.exists() else {}
+
+
+def finished(command: Sequence[str], cwd: Path, environment: dict[str, str], text: str | None) -> tuple[str, str, int]:
+    """What a command says, and its exit code. Whatever interrupts it also ends what the command has started."""
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C comes here alone, and is handed on once
+    )
+    try:
+        out, err = process.communicate(text, timeout=DEADLINE)
+    except BaseException:
+        end_group(process)
+        raise
+    return out, err, process.returncode
+
+
+def end_group(process: subprocess.Popen) -> None:
+    """Ask as Ctrl-C does, for Pulumi then writes its state; what is still there after a while is killed."""
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, signal.SIG_IGN)  # a second Ctrl-C would leave things behind
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=GRACE)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def must(condition: object, what: str) -> None:
@@ -119,8 +150,8 @@ def services(folder: Path) -> Iterator[Twins]:
     )
     with azurite_log.open("w") as first, (folder / "emulator.log").open("w") as second:
         started = [
-            subprocess.Popen(azurite, env=azurite_environment(key), stdout=first, stderr=subprocess.STDOUT),
-            subprocess.Popen(emulator, stdout=second, stderr=subprocess.STDOUT),
+            subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            for command, env, log in ((azurite, azurite_environment(key), first), (emulator, None, second))
         ]
         try:
             until(lambda: READY_LINE in azurite_log.read_text() and ready.exists(), "Azurite and the emulator answer")
@@ -140,9 +171,11 @@ def node_path() -> str:
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    cli = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "pulumi-cli")], check=True, stdout=subprocess.PIPE, text=True
-    ).stdout.strip()
+    asked = [sys.executable, str(ROOT / "tools" / "pulumi-cli")]
+    found = subprocess.run(asked, check=False, stdout=subprocess.PIPE, text=True)
+    if found.returncode != 0:
+        raise Failed("it needs the Pulumi CLI")  # which has said why there is none
+    cli = found.stdout.strip()
     with tempfile.TemporaryDirectory(prefix="batchimg-rehearsal-") as name, services(Path(name)) as twins:
         folder = Path(name)
         made = Stage(folder, twins, os.pathsep.join([cli, str(HERE), str(VENV), node_path()]))
@@ -159,6 +192,7 @@ def stage() -> Iterator[Stage]:
             "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE": secrets.token_urlsafe(16),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
+            "PYTHONPATH": str(pip_wheel()),  # the host asks pip what is installed, and .venv has none
             "AZURE_TWIN_STATE": str(made.cloud),
             "AZURE_TWINS": str(folder / "twins.json"),
             "BATCHIMG_HOME": str(folder / "batchimg"),
@@ -270,13 +304,19 @@ def down(on: Stage) -> None:
 
 def main() -> int:
     started = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with stage() as on:
             for act in (up, use, change, down):
                 act(on)
-    except (Failed, subprocess.SubprocessError) as error:
+    except (Failed, BatchimgError, subprocess.SubprocessError) as error:
         print(f"\nThe rehearsal failed: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(
+            "\nThe rehearsal was interrupted; what it had started is ended, and its folder is deleted.", file=sys.stderr
+        )
+        return INTERRUPTED
     print(f"\nThe rehearsal went well, in {time.monotonic() - started:.0f} s.")
     return 0
 
