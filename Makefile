@@ -5,7 +5,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup infra demo test lint audit policies check fmt docs graphs pictures lock bench bench-worker \
-	bench-status bench-plot bench-tiles clients kernels bundle configure pulumi-cli can-rehearse rehearsal fuzz soak
+	bench-status bench-plot bench-tiles chaos chaos-table clients kernels bundle configure pulumi-cli can-rehearse \
+	rehearsal fuzz soak
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -45,6 +46,13 @@ bench: setup  ## all benchmarks, as tables; PHOTOS=DIR for your own photos
 
 bench-worker: setup  ## the worker beside scikit-image, Pillow, OpenCV and pyvips; PHOTOS=DIR for your own photos
 	@$(VENV)/python benchmarks/worker.py $(if $(PHOTOS),--photos $(PHOTOS))
+
+chaos: setup  ## 200 seeded runs while things break (25 minutes); RUNS=50, SEED=17 for one, KIND=killed for some
+	@PYTHONPATH=tests:tests/acceptance $(VENV)/python -m chaos.run $(if $(RUNS),--runs $(RUNS)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(KIND),--kind "$(KIND)") $(if $(JSON),--json $(JSON))
+
+chaos-table: setup  ## write the table of docs/reliability.md from JSON=chaos.json of `make chaos`
+	@PYTHONPATH=tests:tests/acceptance $(VENV)/python -m chaos.report $(JSON)
 
 clients: setup  ## other people's Batch clients against the emulator, as a table; ONLY=java for some of them
 	@$(VENV)/python tests/clients/run.py $(ONLY)

@@ -268,6 +268,7 @@ def _job(found: Any, number: int) -> Job:
         created=found.creation_time,
         ended=info.end_time if info else None,
         termination_reason=info.termination_reason if info else None,
+        has_all_tasks=_text(found.all_tasks_complete_mode) == "terminatejob",
     )
 
 

@@ -2,6 +2,8 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
@@ -10,6 +12,7 @@ from batchimg.errors import ServiceError
 from batchimg_worker.storage import reason_of
 
 PATIENCE_SECONDS = 60.0  # how long a change rides out a service that is busy or away
+MOST_MINUTES_WRONG = 14  # of a clock; at 15 Azure refuses
 PASSING = frozenset(
     {
         "Unreachable",
@@ -45,7 +48,7 @@ def translated(action: str) -> Iterator[None]:
         if code in {"JobCompleted", "JobTerminating"}:
             raise JobDone(message, code=code) from error
         kind = PassingError if code in PASSING or (error.status_code or 0) >= 500 else ServiceError
-        raise kind(message, _hint(code, error.status_code), code=code) from error
+        raise kind(message, _hint_of(error, code), code=code) from error
     except AzureError as error:
         raise PassingError(
             f"cannot {action}: no answer from Azure Batch: {reason_of(error)}",
@@ -74,6 +77,23 @@ def retrying() -> Retrying:
 def _code(error: Any) -> str:
     code = getattr(getattr(error, "error", None), "code", None) or getattr(getattr(error, "model", None), "code", None)
     return str(code or error.status_code or "Unknown")
+
+
+def _hint_of(error: Any, code: str) -> str:
+    said = error.response.headers.get("Date") if error.status_code in {401, 403} and error.response else None
+    return clock_hint(said, datetime.now(UTC)) or _hint(code, error.status_code)
+
+
+def clock_hint(said: str | None, now: datetime) -> str:
+    """What to do where the service's clock (an HTTP date) and this machine's differ by more than it allows."""
+    try:
+        wrong = (now - parsedate_to_datetime(said or "")).total_seconds() / 60
+    except (TypeError, ValueError):
+        return ""
+    if abs(wrong) < MOST_MINUTES_WRONG:
+        return ""
+    way = "fast" if wrong > 0 else "slow"
+    return f"This machine's clock is {abs(wrong):.0f} minutes {way}, which Azure does not allow: set it right."
 
 
 def _hint(code: str, status: int | None) -> str:

@@ -20,7 +20,10 @@ def job_number(run: str, job: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job's state; ``ended`` is None while it is not completed. ``number`` counts the jobs of one run."""
+    """A job's state; ``ended`` is None while it is not completed. ``number`` counts the jobs of one run.
+
+    ``has_all_tasks``: it ends by itself after the last of them. Else it is being submitted, or its submit has died.
+    """
 
     id: str
     number: int
@@ -28,6 +31,7 @@ class Job:
     created: datetime | None
     ended: datetime | None
     termination_reason: str | None
+    has_all_tasks: bool
 
 
 @dataclass(frozen=True, slots=True)

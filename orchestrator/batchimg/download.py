@@ -1,6 +1,5 @@
 """Download: a run's pictures to a folder, in parallel, verified; what is there already is not fetched again."""
 
-import errno
 import hashlib
 import os
 import shutil
@@ -12,7 +11,8 @@ import psutil
 
 from batchimg.collect import records
 from batchimg.connect import Services
-from batchimg.errors import InputError, MachineError
+from batchimg.disk import full_or_broken
+from batchimg.errors import InputError
 from batchimg.events import Observer, Progressed, nobody
 from batchimg.lineage import Lineage, lineage, records_of_all
 from batchimg.localpath import LocalNames
@@ -53,7 +53,7 @@ class Folder:
             other = mark.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError):
             return
-        if other != run and not self.force:
+        if other not in {"", run} and not self.force:  # empty: the disk was full when it was written
             raise InputError(
                 f"{str(self.path)!r} has the files of run {other}, not of {run}",
                 f"Give another folder: --to {self.path.name}-2; or --force to write over files of the same names.",
@@ -64,7 +64,11 @@ class Folder:
         mark = self.path / MARK
         if mark.is_symlink():
             mark.unlink()
-        mark.write_text(f"{run}\n", "utf-8")
+        try:
+            mark.write_text(f"{run}\n", "utf-8")
+        except OSError:
+            mark.unlink(missing_ok=True)
+            raise
 
 
 def download(
@@ -92,7 +96,7 @@ def download(
             observer(Progressed("download", files, None, unit="files", bytes=size, skipped=skipped))
         results = _write_results(services, family, to.path, parts)
     except OSError as error:
-        raise _full_or_broken(error, to.path) from error
+        raise full_or_broken(error, to.path) from error
     finally:
         shutil.rmtree(parts, ignore_errors=True)
         _remove_if_empty(parts.parent)
@@ -191,7 +195,7 @@ def _parts_folder(to: Path) -> Path:
     except (FileExistsError, NotADirectoryError):
         raise InputError(f"{str(to)!r} is not a folder", "Give a folder with --to.") from None
     except OSError as error:
-        raise _full_or_broken(error, to) from error
+        raise full_or_broken(error, to) from error
     return parts
 
 
@@ -206,18 +210,6 @@ def _write_results(services: Services, family: Lineage, to: Path, parts: Path) -
 def _lines(services: Services, family: Lineage) -> Iterator[bytes]:
     for record in records_of_all(services, family):
         yield dump(record) + b"\n"
-
-
-def _full_or_broken(error: OSError, to: Path) -> MachineError:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return MachineError(
-            f"the disk of {str(to)!r} is full",
-            "Make room and type the same command again: files that have arrived are not fetched again.",
-        )
-    return MachineError(
-        f"cannot write to {str(to)!r}: {error.strerror or error}",
-        "See to its permissions, or give another --to.",
-    )
 
 
 def _remove_if_empty(folder: Path) -> None:

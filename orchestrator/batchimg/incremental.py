@@ -83,8 +83,11 @@ def rest_of(services: Services, plan: Plan, family: Lineage, chunk_images: int |
     """The plan without what a run and its parents have; cut by the speed that a canary among them shows."""
     base = family[0]
     again = base.limits != plan.limits or base.client_version != __version__
+    undone = {"lost"} | ({"failed", "quarantined"} if again else set())
+    if not services.batch.jobs(base.run):  # its submit died before it had a job: nobody will do what waits there
+        undone.add("waiting")
     has = bytearray(len(plan.dataset))
-    for index in _found(services, plan.dataset, family, {"lost"} | ({"failed", "quarantined"} if again else set())):
+    for index in _found(services, plan.dataset, family, undone):
         has[index] = 1
     left = plan.dataset.only([index for index, there in enumerate(has) if not there])
     cut = Cut(chunk_images, None if chunk_images else factor_of(services, family))

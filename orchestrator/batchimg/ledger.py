@@ -8,7 +8,6 @@ import io
 import json
 import re
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,11 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchimg.connect import Services
+from batchimg.disk import FULL, full_or_broken
+from batchimg.errors import MachineError
 from batchimg.lineage import Lineage, lineage
 from batchimg.watch import status
 from batchimg_worker.contract import RunSpec, ledger_path
 from batchimg_worker.errors import StorageError
 from batchimg_worker.ledger import FINGERPRINT, SCHEMA, find, merge, publish
+from batchimg_worker.scratch import scratch
 
 Format = Literal["csv", "parquet", "json"]
 ROWS_AT_ONCE = 4_096
@@ -35,14 +37,33 @@ _NESTED = ("outputs", "notes", "seconds", "operations")
 @contextmanager
 def ledger_file(services: Services, spec: RunSpec) -> Iterator[Path]:
     """One run's ledger as a file that lives as long as the context; merged first where that is needed."""
-    with tempfile.TemporaryDirectory(prefix="batchimg-") as folder:
-        file = Path(folder) / "ledger.parquet"
-        if not _fetch(services, spec, file):
-            over = status(services, spec).is_over
-            merged = merge(services.runs, spec, file, over=over)
-            if over:
-                publish(services.runs, spec.run, file, merged)
+    with scratch() as folder:
+        file = folder / "ledger.parquet"
+        with _room(folder.parent):
+            _bring(services, spec, file)
         yield file
+
+
+def _bring(services: Services, spec: RunSpec, file: Path) -> None:
+    if not _fetch(services, spec, file):
+        over = status(services, spec).is_over
+        merged = merge(services.runs, spec, file, over=over)
+        if over:
+            publish(services.runs, spec.run, file, merged)
+
+
+@contextmanager
+def _room(folder: Path) -> Iterator[None]:
+    """Raise MachineError where the disk of the temporary folder gets full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise MachineError(
+            f"the disk of the temporary folder {str(folder)!r} is full",
+            "Make room there, or set TMPDIR to a folder that has some.",
+        ) from error
 
 
 def _fetch(services: Services, spec: RunSpec, file: Path) -> bool:
@@ -126,12 +147,14 @@ def _write_csv(rows: Iterator[pa.RecordBatch], to: IO[bytes]) -> int:
 
 
 def write_file(services: Services, spec: RunSpec, to: Path, kind: Format) -> int:
-    """Write the ledger to a file, all of it or nothing. Raises OSError."""
+    """Write the ledger to a file, all of it or nothing. Raises MachineError where it cannot be written."""
     part = to.with_name(f".{to.name}.part")
     try:
         with part.open("wb") as stream:
             count = export(services, spec, stream, kind)
         shutil.move(part, to)
+    except OSError as error:
+        raise full_or_broken(error, to) from error
     finally:
         part.unlink(missing_ok=True)
     return count

@@ -17,7 +17,7 @@ from batchimg.recipes import Instructions
 from batchimg.scan import is_url, scan, scan_blobs, source_of
 from batchimg.settings import Settings
 from batchimg.split import with_bands
-from batchimg.submit import Submitted
+from batchimg.submit import Submitted, finish_submit
 from batchimg.tiles import check_tiles
 from batchimg.upload import upload
 from batchimg_worker.contract import INPUTS, Limits, Source
@@ -101,6 +101,8 @@ class Order:
             sent, source = upload(found, services.store, services.settings.upload_threads, observer)
             plan = self._plan(sent)
         reduced = self.reduced(services, plan, source)
+        if reduced.base is not None:
+            finish_submit(services, reduced.base)
         if reduced.base is not None and reduced.nothing_new:
             return Submitted(reduced.base, resumed=True, ended=True, known=reduced.plan.known)
         name = self._name(plan)

@@ -20,7 +20,7 @@ from batchimg.quote import quote
 from batchimg.recipes import Attached, Instructions
 from batchimg.runs import latest_descendant
 from batchimg.split import bands_before
-from batchimg.submit import Submitted, submit
+from batchimg.submit import Submitted, finish_submit, submit
 from batchimg.watch import status
 from batchimg_worker.contract import RunSpec, attachment_path
 from batchimg_worker.naming import rivals
@@ -46,6 +46,14 @@ class Wanted:
         return any(self.cause.lower() in text.lower() for text in texts)
 
 
+class NothingToRetry(InputError):  # noqa: N818 - it reads as what it says
+    """Nothing is left of a run that is to be done again."""
+
+    def __init__(self, spec: RunSpec, hint: str) -> None:
+        super().__init__(f"nothing of run {spec.run} is to be tried again", hint)
+        self.spec = spec
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """What a retry would do. ``quarantined`` images are left alone, ``unsent`` ones were never in blob storage."""
@@ -61,7 +69,7 @@ def plan_retry(services: Services, spec: RunSpec, wanted: Wanted) -> Retry:
     """What is not done of a run and of those that it goes on from.
 
     Where the run was retried before, the retry goes on from the latest one. Raises InputError where the run is not
-    over, or where nothing is left to do.
+    over, NothingToRetry where nothing is left to do.
     """
     family = lineage(services, latest_descendant(services, spec))
     tip = family[0]
@@ -81,7 +89,7 @@ def plan_retry(services: Services, spec: RunSpec, wanted: Wanted) -> Retry:
 def _plan(services: Services, family: Lineage, wanted: Wanted) -> Retry:
     rest = _rest(services, family, wanted)
     if not rest.paths:
-        raise InputError(f"nothing of run {family[0].run} is to be tried again", _hint(family[0], rest, wanted))
+        raise NothingToRetry(family[0], _hint(family[0], rest, wanted))
     return _of_rest(services, family, rest)
 
 
@@ -121,6 +129,7 @@ def instructions_of(services: Services, spec: RunSpec) -> Instructions:
 def start_retry(services: Services, retry: Retry, observer: Observer = nobody) -> Submitted:
     """Start it, or go on with it where it was interrupted. Raises SettingsError where it is dearer than `max_cost`."""
     check_pool(services)
+    finish_submit(services, retry.of)  # the run is over, but its submit may have been killed before its last call
     if services.settings.max_cost is not None:
         services = limited(services, quote(services.settings, retry.plan, services), observer)
     return submit(retry.plan, retry.name, retry.of.source, services, observer)

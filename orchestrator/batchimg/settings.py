@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     split: int | None = Field(
         None, ge=2, le=1000, description="over how many tasks an image goes that is done in tiles; default: one"
     )
-    task_retries: int = Field(2, ge=0, le=100, description="how often a failed task is tried again")
+    task_retries: int = Field(3, ge=0, le=100, description="how often a failed task is tried again")
     max_hours: float = Field(
         168.0, gt=0, le=4320, description="a run is ended by Azure Batch so long after it began, whatever happens"
     )

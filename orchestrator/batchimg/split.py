@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from batchimg.chunk import Cut, split
 from batchimg.dataset import Dataset
 from batchimg.errors import SettingsError
 from batchimg.parallel import in_parallel
-from batchimg_worker.contract import Band, ImageEntry, Limits, Source, manifest_path, parse_lines
+from batchimg_worker.contract import Band, ImageEntry, Limits, RunSpec, Source, manifest_path, parse_lines
 from batchimg_worker.errors import EncodeError, ImageError, RecipeError, TilingRefused
 from batchimg_worker.ranged import open_blob
 from batchimg_worker.recipe import Recipe
@@ -129,6 +130,20 @@ def _looker(dataset: Dataset, blobs: tuple[Container, Source] | None) -> Callabl
             return look_at(file, dataset.sizes[index], HEAD_BYTES)
 
     return of_blob
+
+
+def joins_of(runs: Container, spec: RunSpec, chunks: list[int], threads: int) -> dict[int, tuple[int, ...]]:
+    """The chunks that join bands, and those that make them, by the manifests."""
+
+    def of_chunk(chunk: int) -> tuple[int, tuple[int, ...]]:
+        path = manifest_path(spec.run, chunk)
+        lines = islice(runs.read_lines(path), 1, 2)
+        entry = next(parse_lines(ImageEntry, lines, path), None)
+        return chunk, (entry.joins or ()) if entry else ()
+
+    if spec.limits.split is None:
+        return {}
+    return {chunk: bands for chunk, bands in in_parallel(of_chunk, chunks, threads) if bands}
 
 
 def bands_before(runs: Container, chunks: Mapping[tuple[str, int], list[str]], threads: int) -> dict[str, int]:

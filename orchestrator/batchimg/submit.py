@@ -1,10 +1,12 @@
 """Submit: write down the run, send its manifests, make the job and its tasks. Every step can be done twice."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 
+from batchimg.batch_errors import JobDone
 from batchimg.batch_values import JobSpec, TaskLimits, TaskSpec, job_id
 from batchimg.connect import Services
 from batchimg.events import Observer, Progressed, nobody
@@ -12,6 +14,7 @@ from batchimg.parallel import in_parallel
 from batchimg.plan import Plan, spec_of
 from batchimg.refusal import refusal_noted
 from batchimg.settings import Settings
+from batchimg.split import joins_of
 from batchimg_worker.contract import (
     ImageResult,
     ManifestHeader,
@@ -54,6 +57,7 @@ def submit(plan: Plan, name: str, source: Source, services: Services, observer: 
     jobs = services.batch.jobs(spec.run)
     missing = _missing(services, spec) if known is not None else list(range(spec.chunks))
     if not missing:
+        finish_submit(services, spec)
         total = plan.known + len(plan.dataset) if plan.known else 0
         return Submitted(known or spec, resumed=known is not None, ended=True, known=total)
     if known is None:
@@ -63,17 +67,36 @@ def submit(plan: Plan, name: str, source: Source, services: Services, observer: 
         services.runs.write(run_path(spec.run), dump(spec))
     _write_manifests(plan, spec, services, observer)
     number = 1 if not jobs else jobs[-1].number + (jobs[-1].state in ENDED)
-    job = job_id(spec.run, number)
+    try:
+        _start(services, spec, job_id(spec.run, number), missing, observer)
+    except JobDone:  # it has ended since it was looked at
+        return submit(plan, name, source, services, observer)
+    return Submitted(known or spec, resumed=known is not None, ended=False, known=plan.known)
+
+
+def finish_submit(services: Services, spec: RunSpec) -> None:
+    """Add what an interrupted submit has not added to its job, and let the job end; nothing where all is there.
+
+    Where there is no job yet, only the same submit can go on: its manifests may be missing.
+    """
+    jobs = services.batch.jobs(spec.run)
+    if jobs and jobs[-1].state not in ENDED and not jobs[-1].has_all_tasks:
+        with contextlib.suppress(JobDone):
+            _start(services, spec, jobs[-1].id, _missing(services, spec), nobody)
+
+
+def _start(services: Services, spec: RunSpec, job: str, chunks: list[int], observer: Observer) -> None:
+    """Make the job with the tasks of some chunks. Raises JobDone where it was there and has ended."""
     settings = services.settings
     wanted = JobSpec(job, settings.pool, _environment(services), settings.task_retries, settings.max_hours)
     with refusal_noted(services.runs, spec.run):
         services.batch.create_job(wanted)
     added = 0
-    for count in services.batch.add_tasks(job, tasks_of(plan, spec, missing, settings)):
+    joins = joins_of(services.runs, spec, chunks, settings.upload_threads)
+    for count in services.batch.add_tasks(job, tasks_of(spec, chunks, joins, settings) if chunks else []):
         added += count
-        observer(Progressed("submit", min(added, len(missing)), len(missing), unit="tasks"))
+        observer(Progressed("submit", min(added, len(chunks)), len(chunks), unit="tasks"))
     services.batch.finish_adding(wanted)
-    return Submitted(known or spec, resumed=known is not None, ended=False, known=plan.known)
 
 
 def _existing(services: Services, run: str) -> RunSpec | None:
@@ -95,15 +118,17 @@ def _environment(services: Services) -> dict[str, str]:
     return {**told, "AZURE_CLIENT_ID": identity} if identity else told
 
 
-def tasks_of(plan: Plan, spec: RunSpec, chunks: list[int], settings: Settings) -> list[TaskSpec]:
+def tasks_of(
+    spec: RunSpec, chunks: list[int], joins: Mapping[int, Sequence[int]], settings: Settings
+) -> list[TaskSpec]:
     """One task a chunk, and a last one that merges the ledger when all of them have ended, well or not.
 
-    A task that joins the bands of an image waits likewise for those that make them.
+    A task that ``joins`` what others make waits likewise for those of them that are not done.
     """
     limits = TaskLimits(min(settings.max_task_hours, settings.max_hours), settings.task_retries)
     image, command = settings.worker_image, f"{settings.worker_command} --run {spec.run}"
     left = set(chunks)
-    bands = {one.join: [band for band in range(one.first, one.join) if band in left] for one in plan.split}
+    bands = {join: [band for band in made_by if band in left] for join, made_by in joins.items()}
     tasks = [
         TaskSpec(str(chunk), f"{command} --chunk {chunk}", limits, tuple(_ranges(bands.get(chunk, []))), image)
         for chunk in chunks

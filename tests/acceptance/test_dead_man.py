@@ -48,7 +48,7 @@ def test_a_submit_that_is_killed_in_the_middle_of_its_tasks_ends_by_itself(batch
     tasks = list(fast.client.list_tasks(job.id))
     assert 0 < len(tasks) < 120
     limits = {(task.constraints.max_wall_clock_time, task.constraints.max_task_retry_count) for task in tasks}
-    assert limits == {(timedelta(hours=12), 2)}
+    assert limits == {(timedelta(hours=12), 3)}
     until(lambda: not list(fast.client.list_nodes("scaled")), "the end of the last node")
     assert fast.client.get_pool("scaled").target_dedicated_nodes == 0
     said = batchimg("why", job.id, "--json", expect=1, **fast.environment)
@@ -65,7 +65,7 @@ def test_a_run_whose_tasks_never_end_is_ended_after_its_hours(batchimg, fast, tm
 
     job = until(lambda: (found := mine()).state == "completed" and found, "the end of the run")
     assert job.constraints.max_wall_clock_time == timedelta(hours=48)
-    assert job.constraints.max_task_retry_count == 2
+    assert job.constraints.max_task_retry_count == 3
     for task in fast.client.list_tasks(job.id):
         assert task.constraints.max_wall_clock_time == timedelta(hours=48)
     said = batchimg("why", job.id, expect=1, **fast.environment)

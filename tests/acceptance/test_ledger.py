@@ -192,6 +192,9 @@ def test_a_retry_that_was_interrupted_goes_on_when_it_is_typed_again(batchimg, t
     done = batchimg("retry", run, "--wait", "--json", expect=1)
     status = json.loads(done.stdout.strip().splitlines()[-1])
     assert (status["run"], status["images"], status["failed"]) == (begun.run, 1, 1)
+    after = Batch(stack["batch_endpoint"], stack["batch_account"], stack["batch_key"])
+    assert [job.has_all_tasks for job in after.jobs(begun.run)] == [True]
+    after.close()
 
 
 def test_a_submit_of_a_grown_and_changed_folder_does_only_what_is_new(batchimg, tmp_path):

@@ -1,6 +1,7 @@
 """`batchimg-worker --run RUN --chunk N`: what a task runs on a node; `--ledger` is a run's last task."""
 
 import argparse
+import errno
 import faulthandler
 import logging
 import signal
@@ -11,7 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from batchimg_worker.guard import STOPPED, UNFINISHED, Guard, Turn
+from batchimg_worker.guard import NO_ROOM, STOPPED, STORAGE, UNFINISHED, Guard, Turn
+from batchimg_worker.scratch import scratch
 from batchimg_worker.version import __version__
 
 OK = 0
@@ -20,7 +22,7 @@ USAGE = 2
 UNKNOWN_VERSION = 64  # the contract is of a version that this worker does not know
 BAD_CONTRACT = 65  # the run or the manifest is missing or damaged
 BANDS_MISSING = 66  # a task that this one waited for ended without a result
-STORAGE = 69  # storage does not answer
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 WATCHED = {signal.SIGCHLD, signal.SIGTERM}
 
 
@@ -57,8 +59,8 @@ def _merge(run: str) -> int:
         node = this_node()
         runs = BlobStore(node.storage_endpoint, node.storage_key, patience=LONG).container(RUNS)
         spec = parse(RunSpec, runs.read(run_path(run)), run_path(run))
-        with tempfile.TemporaryDirectory(prefix="batchimg-") as folder:
-            file = Path(folder) / "ledger.parquet"
+        with scratch() as folder:
+            file = folder / "ledger.parquet"
             merged = merge(runs, spec, file, over=True)
             publish(runs, run, file, merged)
         logging.getLogger("batchimg_worker").info("the ledger of run %s: %s", run, dict(merged.rows))
@@ -70,8 +72,13 @@ def _merge(run: str) -> int:
 def _guarded(run: str, chunk: int) -> int:
     """Do the chunk in a process of its own, and another one if that dies of an image."""
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
-    with tempfile.TemporaryDirectory(prefix="batchimg-", ignore_cleanup_errors=True) as folder:
-        journal = Path(folder) / "journal.jsonl"
+    return _exit_code(lambda: _in_scratch(run, chunk))
+
+
+def _in_scratch(run: str, chunk: int) -> int:
+    with scratch() as folder:
+        tempfile.tempdir = str(folder)  # of the children too: what a killed one leaves goes with the folder
+        journal = folder / "journal.jsonl"
         guard = Guard(lambda turn: _work(run, chunk, turn), journal)
         code = guard.run()
         if guard.left_journal and journal.exists():
@@ -120,18 +127,20 @@ def _exit_code(work: Callable[[], int]) -> int:
     except TaskStopped:
         log.warning("told to stop; the task will be run again")
         return STOPPED
-    except ContractVersionError as error:
+    except (ContractError, BandsMissing) as error:
         log.error("%s %s", error.message, error.hint)
-        return UNKNOWN_VERSION
-    except ContractError as error:
-        log.error("%s %s", error.message, error.hint)
-        return BAD_CONTRACT
-    except BandsMissing as error:
-        log.error("%s %s", error.message, error.hint)
-        return BANDS_MISSING
+        if isinstance(error, BandsMissing):
+            return BANDS_MISSING
+        return UNKNOWN_VERSION if isinstance(error, ContractVersionError) else BAD_CONTRACT
     except StorageError as error:
         log.error("%s %s", error.message, error.hint)
         return BAD_CONTRACT if error.code in {"BlobNotFound", "ContainerNotFound"} else STORAGE
+    except OSError as error:
+        if error.errno not in FULL:
+            log.exception("this should not happen")
+            return UNEXPECTED
+        log.error("the disk of this node is full: %s. Use nodes with a larger disk, or set TMPDIR to one.", error)
+        return NO_ROOM
     except Exception:
         log.exception("this should not happen")
         return UNEXPECTED

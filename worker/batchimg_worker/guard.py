@@ -18,9 +18,11 @@ from pathlib import Path
 from batchimg_worker.hand import Hand
 
 UNFINISHED = 75  # of a worker: all is done but what it was told to leave out
+STORAGE = 69  # storage does not answer
+NO_ROOM = 73  # the node's disk is full: no image is to blame, whichever is in hand
 CRASHED = 70  # of a task: workers die, and no image is to blame
 STOPPED = 143  # told to stop: the node is going away
-FINAL = frozenset({0, 64, 65, 66, 69, STOPPED})  # these say what became of the chunk, where nothing was in hand
+FINAL = frozenset({0, 64, 65, 66, STORAGE, STOPPED})  # these say what became of the chunk, where nothing was in hand
 LOOK_SECONDS = 0.1
 GRACE_SECONDS = 1.5  # from SIGTERM until the image in hand is dropped; the node is gone some seconds later
 MOST_IN_A_ROW = 8  # images that kill their worker one after another: then it is the node or the recipe
@@ -77,7 +79,8 @@ class Guard:
         while True:
             end = self._watch(self._fork(only))
             path = self._hand.path
-            if end.stopped or (end.code in FINAL and path is None):
+            if end.stopped or end.code == NO_ROOM or (end.code in FINAL and path is None):
+                self.left_journal |= end.code in {STORAGE, NO_ROOM}
                 return end.code
             all_but_suspects = end.code == UNFINISHED and path is None
             if all_but_suspects:

@@ -29,12 +29,14 @@ from batchimg_worker.node import Node, peak_memory_bytes
 from batchimg_worker.storage import Container
 from batchimg_worker.version import __version__
 
+AGAIN = "\0again"  # behind the path of a suspect in hand: no path has a NUL
+
 
 class Journal:
     """The records of one chunk so far. ``attempts`` made them; the last one is under way.
 
     It is ``careful`` where the one before vanished without a word; ``suspect`` is the image that a careful attempt
-    had in hand when it vanished too.
+    had in hand when it vanished too: it is done last. It is ``guilty`` if an attempt vanished with it then.
     """
 
     def __init__(self, file: Path, head: PartHeader) -> None:
@@ -42,7 +44,8 @@ class Journal:
         mark = _mark(file)
         self.careful = mark.exists()
         self.in_storage = len(self.attempts) > 1  # whether blob storage may have a part
-        self.suspect = (mark.read_text("utf-8") or None) if self.careful else None
+        name, again, _ = (mark.read_text("utf-8") if self.careful else "").partition(AGAIN)
+        self.suspect, self.guilty = name or None, bool(again)
         self.earlier: frozenset[str] = frozenset()  # the images whose records it had when it was opened
         self.count = 0
         self._out = os.open(file, os.O_WRONLY | os.O_APPEND)
@@ -68,9 +71,20 @@ class Journal:
         os.close(self._out)
 
     def add(self, record: ImageResult) -> None:
-        """Keep a record: in the kernel's hands when this returns, so it outlives this process."""
+        """Keep a record: in the kernel's hands when this returns, so it outlives this process.
+
+        Raises OSError where the disk is full; then nothing of it is kept.
+        """
         made = {"attempt": self.attempts[-1].number, "peak_memory_bytes": peak_memory_bytes()}
-        os.write(self._out, dump(record.model_copy(update=made)) + b"\n")
+        line = dump(record.model_copy(update=made)) + b"\n"
+        before = os.fstat(self._out).st_size
+        try:
+            written = 0
+            while written < len(line):  # a disk that gets full takes a part of it first
+                written += os.write(self._out, line[written:])
+        except OSError:
+            os.ftruncate(self._out, before)
+            raise
         self.count += 1
 
     def records(self) -> Iterator[ImageResult]:
@@ -82,6 +96,12 @@ class Journal:
         with self.file.open("rb") as lines:
             next(lines, b"")
             yield from lines
+
+    def announce(self, runs: Container, path: str) -> None:
+        """Say in blob storage that an image is begun, for the attempt after this one."""
+        if path == self.suspect:
+            self.send(runs)
+        runs.write(hand_path(self.run, self.chunk), (path + AGAIN * (path == self.suspect)).encode())
 
     def send(self, runs: Container) -> None:
         """Put it into blob storage as the chunk's part."""

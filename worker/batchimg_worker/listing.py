@@ -2,9 +2,10 @@
 
 import base64
 import binascii
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
@@ -20,6 +21,28 @@ class Blob:
     md5: str | None
     etag: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class Listings(threading.local):
+    """The answer to the latest listing that this thread has asked for: the client itself gives the names alone.
+
+    Told of all answers, not asked for one call's: the client forgets a call's hook when it sends a request again.
+    """
+
+    latest: Any = None
+
+    def hear(self, answer: Any) -> None:
+        """Take note of an answer of the client's, if it is a listing."""
+        if "comp=list" in answer.http_request.url:
+            self.latest = answer
+
+    def page(self) -> "Element":
+        """What the latest listing was read from, once."""
+        from azure.core.pipeline.policies import ContentDecodePolicy
+
+        answer, self.latest = self.latest, None
+        page: Element = answer.context[ContentDecodePolicy.CONTEXT_NAME]
+        return page
 
 
 def blobs_of(page: "Element") -> Iterator[Blob]:

@@ -102,13 +102,15 @@ class Pipeline:
         self._queue_bytes = queue_bytes(spec.limits)
         self._write_budget = ByteBudget(self._queue_bytes)
         self._tiles: Tiles = spec.limits.tiles or "auto"
-        self._scratch = tempfile.TemporaryDirectory(prefix="batchimg-", ignore_cleanup_errors=True)
+        self._folder = Path()  # for files on their way, while it runs
 
     def run(self, entries: Iterator[ImageEntry]) -> Iterator[ImageResult]:
         """One record an image, as they are done. Raises StorageError where storage does not answer."""
         fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
         writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="write")
         waiting: deque[InWork] = deque()
+        scratch = tempfile.TemporaryDirectory(prefix="batchimg-", ignore_cleanup_errors=True)
+        self._folder = Path(scratch.name)
         try:
             for fetched in self._fetch_ahead(fetchers, entries):
                 from batchimg_worker import apply  # noqa: F401 - loading it is not the image's time
@@ -128,7 +130,7 @@ class Pipeline:
         finally:
             fetchers.shutdown(wait=True, cancel_futures=True)
             writers.shutdown(wait=True, cancel_futures=True)
-            self._scratch.cleanup()
+            scratch.cleanup()
 
     def _fetch_ahead(self, fetchers: ThreadPoolExecutor, entries: Iterator[ImageEntry]) -> Iterator[Fetched]:
         ahead: deque[tuple[Future[Fetched], int]] = deque()
@@ -167,7 +169,7 @@ class Pipeline:
         began = time.perf_counter()
         try:
             pieces = self._inputs.read_chunks(self._spec.source.prefix + entry.path)
-            path = fetch(pieces, Path(self._scratch.name), entry.size, entry.md5)
+            path = fetch(pieces, self._folder, entry.size, entry.md5)
         except StorageError as error:
             if error.code not in OF_THIS_BLOB:
                 raise
@@ -197,7 +199,7 @@ class Pipeline:
     def _processed(self, entry: ImageEntry, content: bytes | Path | Bands) -> Work:
         from batchimg_worker.tiles.process import Room, process_any, process_band  # late: originals come meanwhile
 
-        room = Room(image_limits(self._spec.limits), self._tiles, Path(self._scratch.name))
+        room = Room(image_limits(self._spec.limits), self._tiles, self._folder)
         if isinstance(content, tuple):
             from batchimg_worker.tiles.joining import Joined
 

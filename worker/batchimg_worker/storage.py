@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from batchimg_worker.errors import StorageError
-from batchimg_worker.listing import Blob, blobs_of
+from batchimg_worker.listing import Blob, Listings, blobs_of
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
@@ -65,12 +65,13 @@ class BlobStore:
             )
         self.endpoint = endpoint.rstrip("/")
         credential = _credential(self.endpoint, key)
-        self._service = _service(self.endpoint, credential, patience or SHORT)
+        self._listings = Listings()
+        self._service = _service(self.endpoint, credential, patience or SHORT, self._listings)
         self._direct = _direct(self.endpoint, key, credential)
 
     def container(self, name: str) -> "Container":
         """A container of this account; nothing is sent."""
-        return Container(self._service.get_container_client(name), self._direct)
+        return Container(self._service.get_container_client(name), self._listings, self._direct)
 
     def create_container(self, name: str) -> None:
         """Make a container unless it is there."""
@@ -92,9 +93,8 @@ class BlobStore:
 class Container:
     """One container: whole blobs in and out, each write atomic."""
 
-    def __init__(self, client: "ContainerClient", direct: "DirectBlobs | None" = None) -> None:
-        self._client = client
-        self._direct = direct
+    def __init__(self, client: "ContainerClient", listings: Listings, direct: "DirectBlobs | None" = None) -> None:
+        self._client, self._listings, self._direct = client, listings, direct
         self.name = str(client.container_name)
 
     def read(self, path: str) -> bytes:
@@ -168,19 +168,13 @@ class Container:
 
     def list(self, prefix: str = "", *, metadata: bool = False) -> Iterator[Blob]:
         """All blobs below a prefix, in the order of their names; 5,000 a request."""
-        from azure.core.pipeline.policies import ContentDecodePolicy
-
-        answers: list[Any] = []  # the names are not enough, and what they were read from has all the rest
         with translated(f"list {self.name}/{prefix}"):
             names = self._client.list_blob_names(
                 name_starts_with=prefix or None,
                 include=["metadata"] if metadata else None,
-                raw_response_hook=answers.append,
             )
             for _ in names.by_page():
-                page = answers[-1].context[ContentDecodePolicy.CONTEXT_NAME]
-                answers.clear()
-                yield from blobs_of(page)
+                yield from blobs_of(self._listings.page())
 
     def folders(self, prefix: str = "") -> Iterator[str]:
         """The names of the folders right below a prefix, without the slashes."""
@@ -275,14 +269,15 @@ def _direct(endpoint: str, key: str | None, credential: Any) -> "DirectBlobs | N
     return direct_blob.DirectBlobs(endpoint, signer)
 
 
-def _service(endpoint: str, credential: Any, patience: Patience) -> "BlobServiceClient":
-    from azure.core.pipeline.transport import RequestsTransport
+def _service(endpoint: str, credential: Any, patience: Patience, listings: Listings) -> "BlobServiceClient":
     from azure.storage.blob import BlobServiceClient, ExponentialRetry
+
+    from batchimg_worker.throttling import ThrottledTransport
 
     return BlobServiceClient(
         endpoint,
         credential=credential,
-        transport=RequestsTransport(session=_session(endpoint), connection_timeout=10, read_timeout=120),
+        transport=ThrottledTransport(session=_session(endpoint), connection_timeout=10, read_timeout=120),
         retry_policy=ExponentialRetry(
             initial_backoff=0.4,  # type: ignore[arg-type] # the client takes parts of seconds, its annotation does not
             increment_base=1.6,  # type: ignore[arg-type]
@@ -292,6 +287,7 @@ def _service(endpoint: str, credential: Any, patience: Patience) -> "BlobService
             retry_read=patience.busy,
             retry_connect=patience.away,
         ),
+        raw_response_hook=listings.hear,
         max_single_put_size=SINGLE_PUT_BYTES,
         max_block_size=BLOCK_BYTES,
         max_single_get_size=SINGLE_GET_BYTES,

@@ -22,6 +22,7 @@ from batchimg_worker.contract import (
     RunSpec,
     dump,
     hand_path,
+    heartbeat_path,
     manifest_path,
     parse,
     parse_lines,
@@ -41,7 +42,7 @@ from batchimg_worker.version import __version__
 
 SPOOLED = 8 << 20  # records beyond this go to a file until the result is written
 
-VANISHED = "the task died with this image in hand, and the attempt before it died too: its memory ran out, or its node"
+VANISHED = "the task died with this image in hand, and again when it was done alone: its memory ran out, or its node"
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ def run_task(node: Node, run: str, chunk: int, stop: threading.Event, turn: Turn
     runs = store.container(RUNS)
     if runs.stat(result_path(run, chunk)) is not None:
         log.info("chunk %d of run %s is done already", chunk, run)
+        for path in (part_path, hand_path, heartbeat_path):  # of an attempt that ended before it could
+            runs.delete(path(run, chunk))
         return True
     spec = parse(RunSpec, runs.read(run_path(run)), run_path(run))
     spec = spec.model_copy(update={"recipe": recipe_of(spec, runs)})
@@ -66,7 +69,7 @@ def run_task(node: Node, run: str, chunk: int, stop: threading.Event, turn: Turn
         heart.progress.total = header.images
         log.info("chunk %d of run %s: %d images, batchimg %s on %s", chunk, run, header.images, __version__, node.id)
         if journal.careful:
-            turn.hand.before = lambda path: runs.write(hand_path(run, chunk), path.encode())
+            turn.hand.before = lambda path: journal.announce(runs, path)
         bands = BandStore(runs, run, chunk)
         places = Places(_inputs(spec, store), store.container(OUTPUTS), bands)
         pipeline = Pipeline(spec, places, stop, turn.hand)
@@ -107,9 +110,10 @@ def _work(pipeline: Pipeline, entries: Iterator[ImageEntry], runs: Container, ch
     condemned = _condemned(journal, chunk.turn)
     for record in _quarantined(runs, journal, condemned):
         chunk.keep(record)
-    if journal.suspect is not None:
-        journal.send(runs)  # should this attempt vanish too, the next one knows
-    for record in pipeline.run(_todo(entries, journal, chunk.turn, condemned)):
+    last: list[ImageEntry] = []
+    for record in pipeline.run(_todo(entries, chunk, condemned, last)):
+        chunk.keep(record)
+    for record in pipeline.run(iter(last)) if last else ():
         chunk.keep(record)
 
 
@@ -135,17 +139,23 @@ def _is_over(heart: Heart, journal: Journal, turn: Turn, stop: threading.Event) 
 
 def _condemned(journal: Journal, turn: Turn) -> Mapping[str, Reason]:
     """Images that ended their worker, or the whole task with it, for the second time."""
-    if journal.suspect is None:
+    if journal.suspect is None or not journal.guilty:
         return turn.condemned
     return {journal.suspect: Reason("WorkerCrashed", VANISHED), **turn.condemned}
 
 
 def _todo(
-    entries: Iterator[ImageEntry], journal: Journal, turn: Turn, condemned: Mapping[str, Reason]
+    entries: Iterator[ImageEntry], chunk: _Chunk, condemned: Mapping[str, Reason], last: list[ImageEntry]
 ) -> Iterator[ImageEntry]:
+    """What is left but for the suspect: that is done last, for it may be innocent. Nodes vanish by themselves too."""
+    journal, turn = chunk.journal, chunk.turn
     over = journal.earlier | turn.leave_out | condemned.keys()
     for entry in entries:
-        if entry.path not in over and turn.only in {None, entry.path}:
+        if entry.path in over or turn.only not in {None, entry.path}:
+            continue
+        if entry.path == journal.suspect:
+            last.append(entry)
+        else:
             yield entry
 
 
@@ -215,6 +225,8 @@ def _write_result(runs: Container, journal: Journal, heart: Heart) -> None:
     beat = dump(heart.beat("finished")).decode()
     with tempfile.SpooledTemporaryFile(max_size=SPOOLED) as result:
         result.writelines(chain([dump(header) + b"\n"], journal.lines()))
+        size = result.tell()
         result.seek(0)
-        runs.write(result_path(journal.run, journal.chunk), result, metadata={HEARTBEAT_METADATA: beat})
+        content = result.read() if size <= SPOOLED else result  # the client would move any file to the disk
+        runs.write(result_path(journal.run, journal.chunk), content, metadata={HEARTBEAT_METADATA: beat})
     log.info("chunk %d of run %s: %d done, %d failed", journal.chunk, journal.run, progress.done, progress.failed)

@@ -88,12 +88,18 @@ def retry(  # noqa: PLR0913 - a command's options
     json: JsonOption = False,
 ) -> None:
     """Start a new run with exactly the images that a run has not done; its results include the old run's."""
-    from batchimg.retry import Wanted, plan_retry, start_retry
+    from batchimg.retry import NothingToRetry, Wanted, plan_retry, start_retry
+    from batchimg.submit import finish_submit
 
     needs_watching(notify, wait, "--wait")
     drawn_on = screen()
     with run_of(context, drawn_on, run) as (connected, spec):
-        planned = plan_retry(connected, spec, Wanted(cause, include_quarantined))
+        try:
+            planned = plan_retry(connected, spec, Wanted(cause, include_quarantined))
+        except NothingToRetry as error:
+            if not plan:
+                finish_submit(connected, error.spec)
+            raise
         if plan:
             drawn_on.retry(planned, json)
             return

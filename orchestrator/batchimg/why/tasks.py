@@ -13,6 +13,7 @@ EXIT_REASONS = {
     65: "its manifest or the run's description is missing or damaged",
     66: "a task that makes a band of its image ended without a result",
     69: "blob storage does not answer the nodes, or does not let them in",
+    73: "the disk of the node is full",
     126: "the worker cannot be started on the nodes",
     127: "the worker is not installed on the nodes",
     134: "the worker crashed",

@@ -35,7 +35,7 @@ def test_flags_beat_the_environment_which_beats_the_file_which_beats_the_default
         "flag",
         700,
         3,
-        2,
+        3,
     )
 
 

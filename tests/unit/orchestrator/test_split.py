@@ -16,9 +16,9 @@ from batchimg.order import Order
 from batchimg.plan import make_plan, plan_hash, spec_of
 from batchimg.recipes import Instructions
 from batchimg.settings import load_settings
-from batchimg.split import with_bands
+from batchimg.split import joins_of, with_bands
 from batchimg.submit import tasks_of
-from batchimg_worker.contract import Band, Limits, Source
+from batchimg_worker.contract import Band, Limits, Source, dump, manifest_path
 from batchimg_worker.errors import RecipeError
 from batchimg_worker.ranged import open_blob
 from batchimg_worker.recipe import parse_recipe, recipe_from_ops
@@ -66,10 +66,25 @@ def test_another_number_of_bands_is_another_run():
     assert len(hashes) == 4
 
 
+class Manifests:
+    """The container of runs, as a plan would fill it."""
+
+    def __init__(self, plan, spec):
+        self.lines = {manifest_path(spec.run, n): [b"{}", *map(dump, plan.entries(n))] for n in range(plan.tasks)}
+
+    def read_lines(self, path):
+        return iter(self.lines[path])
+
+
+def written(plan, spec, chunks=None):
+    """What `joins_of` finds in a plan's manifests."""
+    return joins_of(Manifests(plan, spec), spec, chunks or list(range(plan.tasks)), 4)
+
+
 def test_a_joining_task_waits_for_its_bands_and_the_last_one_for_all():
     plan = plan_of({"1.tif": 3, "5.tif": 2})
     spec = spec_of(plan, "x", SOURCE, datetime.now(UTC))
-    tasks = tasks_of(plan, spec, list(range(10)), load_settings())
+    tasks = tasks_of(spec, list(range(10)), written(plan, spec), load_settings())
     assert {task.id: task.after for task in tasks if task.after} == {
         "6": (range(3, 6),),
         "9": (range(7, 9),),
@@ -80,7 +95,8 @@ def test_a_joining_task_waits_for_its_bands_and_the_last_one_for_all():
 def test_a_job_that_goes_on_waits_for_no_band_that_is_there_already():
     plan = plan_of({"1.tif": 3, "5.tif": 2})
     spec = spec_of(plan, "x", SOURCE, datetime.now(UTC))
-    after = {task.id: task.after for task in tasks_of(plan, spec, [2, 3, 5, 6, 9], load_settings())}
+    chunks = [2, 3, 5, 6, 9]
+    after = {task.id: task.after for task in tasks_of(spec, chunks, written(plan, spec, chunks), load_settings())}
     assert (after["6"], after["9"]) == ((range(3, 4), range(5, 6)), ())
 
 

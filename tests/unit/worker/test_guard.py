@@ -8,7 +8,7 @@ from pathlib import Path
 WORKERS = """
 import json, os, signal, sys
 from pathlib import Path
-from batchimg_worker.guard import UNFINISHED, Guard
+from batchimg_worker.guard import NO_ROOM, STORAGE, UNFINISHED, Guard
 
 images = json.loads(sys.argv[1])
 journal = Path(sys.argv[2])
@@ -31,9 +31,13 @@ def work(turn):
             os.kill(os.getpid(), signal.SIGSEGV)
         if kind == "leave":
             os._exit(0)
+        if kind == "full":
+            os._exit(NO_ROOM)
         if kind == "hang":
             signal.pause()
         turn.hand.lay_down()
+        if kind == "no-storage":
+            os._exit(STORAGE)
         if kind == "die-after":
             os.kill(os.getpid(), signal.SIGKILL)
         with journal.open("a") as out:
@@ -42,12 +46,16 @@ def work(turn):
     return 0 if len(done) == len(images) else UNFINISHED
 
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
-sys.exit(Guard(work, journal).run())
+guard = Guard(work, journal)
+code = guard.run()
+if guard.left_journal:
+    print("journal", "left")
+sys.exit(code)
 """
 
 
 def guard(tmp_path: Path, **images: str) -> tuple[int, dict[str, str], set[str]]:
-    """Exit code, the quarantined with their kind of error, and the done."""
+    """Exit code, the quarantined with their kind of error, and the done; ``journal: left`` where it is to be sent."""
     journal = tmp_path / "journal"
     arguments = [json.dumps(images), str(journal)]
     done = subprocess.run(
@@ -86,9 +94,18 @@ def test_many_bad_images_among_good_ones_are_all_found(tmp_path):
 def test_where_every_image_crashes_the_node_is_at_fault_and_the_task_fails(tmp_path):
     code, quarantined, done = guard(tmp_path, **{f"i{number:02d}": "crash" for number in range(20)})
     assert code == 70
-    assert quarantined == {}
+    assert quarantined == {"journal": "left"}
     assert done == set()
 
 
 def test_workers_that_die_between_images_are_replaced_a_few_times_only(tmp_path):
-    assert guard(tmp_path, a="good", b="die-after", c="good") == (70, {}, {"a"})
+    assert guard(tmp_path, a="good", b="die-after", c="good") == (70, {"journal": "left"}, {"a"})
+
+
+def test_a_full_disk_is_no_fault_of_the_image_in_hand_and_the_journal_is_sent(tmp_path):
+    code, said, done = guard(tmp_path, a="good", b="full", c="good")
+    assert (code, said, done) == (73, {"journal": "left"}, {"a"})
+
+
+def test_the_journal_is_sent_where_storage_did_not_answer_so_that_the_next_attempt_suspects_no_image(tmp_path):
+    assert guard(tmp_path, a="good", b="no-storage")[:2] == (69, {"journal": "left"})
