@@ -64,7 +64,7 @@ def made(path: Path, side: int, format_: str) -> None:
     from batchimg_worker.codec import decode
     from batchimg_worker.operations import OPERATIONS as KNOWN
     from batchimg_worker.tiles.chain import in_order
-    from batchimg_worker.tiles.process import writer_of
+    from batchimg_worker.tiles.tiff import writer_of
     from batchimg_worker.tiles.writers import Frame
 
     tile = KNOWN.get("resize").run(decode(SAMPLE.read_bytes()).array, {"scale": 4.0, "order": 1, "enlarge": True})

@@ -102,7 +102,7 @@ def test_a_job_that_goes_on_waits_for_no_band_that_is_there_already():
 
 @pytest.fixture
 def folder(tmp_path):
-    """An image of 9 MB that needs more than the 184 MB that 512 MB leave, one that does not, and one that is none."""
+    """An image of 9 MB that needs more than the 216 MB that 512 MB leave, one that does not, and one that is none."""
     tifffile.imwrite(tmp_path / "huge.tif", np.zeros((3000, 3000), np.uint8), rowsperstrip=8)
     tifffile.imwrite(tmp_path / "small.tif", np.zeros((1100, 10), np.uint8))
     (tmp_path / "broken.tif").write_bytes(bytes(9 << 20))

@@ -13,7 +13,7 @@ from batchimg_worker.recipe import parse_recipe, recipe_from_ops
 
 @pytest.fixture
 def folder(tmp_path):
-    """One image of 9 MB that needs more than the 184 MB that 512 MB leave, and one that is no image."""
+    """One image of 9 MB that needs more than the 216 MB that 512 MB leave, and one that is no image."""
     tifffile.imwrite(tmp_path / "huge.tif", np.zeros((3000, 3000), np.uint8), rowsperstrip=8)
     (tmp_path / "broken.tif").write_bytes(bytes(9 << 20))
     return tmp_path
