@@ -32,17 +32,27 @@ KEY = "a2V5"
 ACCOUNT = "bench"
 SIDE = (912, 1368)  # 1.25 megapixels, some 280 KB
 MEMORY_CHECKS = 10
+LARGE_IMAGES = 8
+LARGE = {
+    "JPEG, in planes": ("jpeg", 8),
+    "JPEG of odd sides, in RGB": ("jpeg", 8),
+    "PNG with the noise of a camera": ("png", 8),
+    "TIFF of 16 bits": ("tiff", 16),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=60, help="images of 1.25 MP a round (default 60)")
     parser.add_argument("--thumbnails", type=int, default=1000, help="images of 64 to 512 pixels (default 1,000)")
+    parser.add_argument("--large", action="store_true", help="instead: the memory that images of 24 MP take, by kind")
     parser.add_argument("--work", nargs=4, metavar=("KIND", "FOLDER", "ENDPOINT", "COUNT"), help=argparse.SUPPRESS)
     parser.add_argument("--first-fetch", metavar="ENDPOINT", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.first_fetch:
         first_fetch(chosen.first_fetch)
+    elif chosen.large:
+        print(large())
     elif chosen.work:
         work(*chosen.work)
     else:
@@ -65,6 +75,19 @@ def compared(images: int, thumbnails: int) -> str:
             starts = [started(endpoint) for _ in range(ROUNDS)]
         apart = shares_of_a_processor(photos, images)
     return table(Measured(images, ceiling, blob, client, pairs, flat, starts, apart))
+
+
+def large() -> str:
+    """Peak memory of a worker over a few images of 24 MP, of each kind."""
+    lines = ["| 6000 x 4000 | MB each | peak MB | CPU seconds an image |", "|---|---|---|---|"]
+    for kind in LARGE:
+        with tempfile.TemporaryDirectory(prefix="batchimg-bench-") as scratch, server(LATENCY) as endpoint:
+            folder = make_large(Path(scratch) / "large", kind)
+            upload(folder, endpoint)
+            size = statistics.mean(file.stat().st_size for file in folder.iterdir()) / 1e6
+            took = run_all("blob", folder, endpoint, [LARGE_IMAGES])[0]
+        lines.append(f"| {kind} | {size:.0f} | {took['peak_mb']:.0f} | {took['cpu'] / LARGE_IMAGES:.1f} |")
+    return "\n".join(lines)
 
 
 def shares_of_a_processor(photos: Path, images: int) -> list[float]:
@@ -242,6 +265,26 @@ def make_photos(folder: Path) -> Path:
     for number, name in enumerate(SOURCES):
         data = encode(Picture(photo(name, random, SIDE), "jpeg", 8), "jpeg", quality=95).data
         (folder / f"{number}.jpg").write_bytes(data)
+    return folder
+
+
+def make_large(folder: Path, kind: str) -> Path:
+    import numpy as np
+
+    from batchimg_worker.codec import Picture, encode
+    from worker import SEED, SOURCES, photo
+
+    folder.mkdir(parents=True)
+    format_, bits = LARGE[kind]
+    random = np.random.default_rng(SEED)
+    for number, name in enumerate(SOURCES[:3]):
+        array = photo(name, random, (4000, 6000))
+        if "odd" in kind:
+            array = np.ascontiguousarray(array[1:, 1:])
+        if bits == 16:
+            array = array.astype(np.uint16) * np.uint16(257)
+        data = encode(Picture(array, format_, bits), format_, quality=95).data
+        (folder / f"{number}.{format_}").write_bytes(data)
     return folder
 
 

@@ -12,7 +12,7 @@ from batchimg_worker.contract import ImageResult, ResultHeader, RunSpec, parse, 
 MOST_RESULTS = 12
 MOST_RECORDS = 1_000  # of one result
 LONG_SECONDS = 30.0
-FETCHERS, WRITERS = 2, 8  # threads of the worker's pipeline
+FETCHERS, WRITERS = 6, 24  # threads of the worker's pipeline
 
 
 def measured(services: Services, spec: RunSpec) -> Speed | None:
