@@ -47,7 +47,7 @@ bench: setup  ## all benchmarks, as tables; PHOTOS=DIR for your own photos
 bench-worker: setup  ## the worker beside scikit-image, Pillow, OpenCV and pyvips; PHOTOS=DIR for your own photos
 	@$(VENV)/python benchmarks/worker.py $(if $(PHOTOS),--photos $(PHOTOS))
 
-chaos: setup  ## 200 seeded runs while things break (25 minutes); RUNS=50, SEED=17 for one, KIND=killed for some
+chaos: setup  ## 200 seeded runs while things break (half an hour); RUNS=50, SEED=17 for one, KIND=killed for some
 	@PYTHONPATH=tests:tests/acceptance $(VENV)/python -m chaos.run $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(KIND),--kind "$(KIND)") $(if $(JSON),--json $(JSON))
 

@@ -67,9 +67,18 @@ static void median_of_9(const uint8_t *const *rows, ptrdiff_t count, ptrdiff_t c
 
 typedef uint8_t u8x32 __attribute__((vector_size(32)));
 
+#if __has_builtin(__builtin_elementwise_min)
+static inline u8x32 least_of_each(u8x32 a, u8x32 b) { return __builtin_elementwise_min(a, b); }
+#else /* gcc, for the sanitizers */
+static inline u8x32 least_of_each(u8x32 a, u8x32 b) {
+    const u8x32 less = (u8x32)(a < b);
+    return (a & less) | (b & ~less);
+}
+#endif
+
 static inline void order(u8x32 *a, u8x32 *b) {
-    const u8x32 low = __builtin_elementwise_min(*a, *b);
-    *b = __builtin_elementwise_max(*a, *b);
+    const u8x32 low = least_of_each(*a, *b);
+    *b = *a ^ *b ^ low; /* the other one */
     *a = low;
 }
 
