@@ -126,7 +126,7 @@ class Order:
     def _checked(self, dataset: Dataset, blobs: tuple[Container, Source] | None = None) -> Dataset:
         """Raises RecipeError where two pictures would get one name, or a step cannot be done in tiles."""
         check_paths(self.instructions.recipe, dataset.paths)
-        check_tiles(self.instructions.recipe, self.limits, dataset)
+        check_tiles(self.instructions.recipe, self.limits, dataset, blobs)
         return with_bands(dataset, self.instructions.recipe, self.limits, blobs)
 
     def _plan(self, dataset: Dataset) -> Plan:

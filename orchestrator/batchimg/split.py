@@ -87,7 +87,7 @@ def with_bands(dataset: Dataset, recipe: Recipe, limits: Limits, blobs: tuple[Co
         return dataset
     if limits.tiles == "off":
         raise SettingsError("--split needs tiles, and tiles are off", "Leave out --split, or use --tiles auto.")
-    look = _looker(dataset, blobs)
+    look = header_reader(dataset, blobs)
 
     def bands_of(index: int) -> tuple[str, int]:
         path = dataset.paths[index]
@@ -116,8 +116,8 @@ def bands_of_image(seen: Look, recipe: Recipe, limits: Limits) -> int:
     return min(wanted, max((result.every_strip for result in plan.results), default=1))
 
 
-def _looker(dataset: Dataset, blobs: tuple[Container, Source] | None) -> Callable[[int], Look]:
-    """Reads the header of one of the images."""
+def header_reader(dataset: Dataset, blobs: tuple[Container, Source] | None) -> Callable[[int], Look]:
+    """Reads the header of the image with an index: of a file, or of a blob by ranges. Raises ImageError, OSError."""
     from batchimg_worker.tiles.original import look, look_at
 
     if blobs is None:

@@ -1,5 +1,7 @@
 """A recipe that cannot be tiled is refused before anything is sent, where an image needs it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tifffile
@@ -7,6 +9,8 @@ import tifffile
 from batchimg.order import Order
 from batchimg.recipes import Instructions
 from batchimg.settings import load_settings
+from batchimg.tiles import check_tiles
+from batchimg_worker.contract import Limits, Source
 from batchimg_worker.errors import RecipeError
 from batchimg_worker.recipe import parse_recipe, recipe_from_ops
 
@@ -34,6 +38,24 @@ def test_a_huge_image_and_a_step_that_needs_all_of_it_are_refused_with_both_name
 @pytest.mark.parametrize("settings", [{"memory_mb": 8192}, {"memory_mb": 512, "tiles": "off"}])
 def test_the_same_recipe_is_taken_where_no_image_needs_tiles(folder, settings):
     assert len(order(folder, recipe_from_ops(CANNY), **settings).plan_folder().dataset) == 2
+
+
+class Blobs:
+    """A container that holds the files of a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def read_range(self, path, start, count):
+        return (self.folder / path.removeprefix("p/")).read_bytes()[start : start + count]
+
+
+def test_images_that_are_in_blob_storage_already_are_looked_at_too(folder):
+    there = replace(order(folder, recipe_from_ops(["invert"]), tiles="off").plan_folder().dataset, root=None)
+    blobs = (Blobs(folder), Source(container="c", prefix="p/"))
+    check_tiles(recipe_from_ops(CANNY), Limits(memory_mb=8192), there, blobs)
+    with pytest.raises(RecipeError, match=r"huge\.tif does not fit into memory, and .*step 2: edges cannot be tiled"):
+        check_tiles(recipe_from_ops(CANNY), Limits(memory_mb=512), there, blobs)
 
 
 def test_a_recipe_that_can_be_tiled_is_taken(folder):
