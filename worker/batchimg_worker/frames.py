@@ -189,7 +189,9 @@ class ProcessedFrames:
         self._source = Source(data, recipe, limits)
         self._recipe = recipe
         frames = self._source.frames()
-        first = next(frames)
+        first = next(frames, None)
+        if first is None:
+            raise DecodeError("damaged: none of its frames can be read", "Copy the file again.")
         decoded = time.perf_counter()
         self.height: int = first.picture.array.shape[0]
         self.width: int = first.picture.array.shape[1]

@@ -222,6 +222,18 @@ def test_a_frame_that_reaches_a_little_beyond_the_first_makes_all_of_them_larger
 # Others
 
 
+def test_an_animation_whose_first_frame_is_not_whole_beside_its_still_is_damaged():
+    frames = [Image.fromarray(np.random.default_rng(n).integers(0, 256, (40, 40), np.uint8)) for n in range(3)]
+    target = io.BytesIO()
+    frames[0].save(target, "png", save_all=True, default_image=True, append_images=frames[1:])
+    whole = target.getvalue()
+    cut = whole[: whole.index(b"fdAT") + 200]
+    with pytest.raises(DecodeError, match="none of its frames can be read"):
+        process(cut, EVERY_FRAME, DecodeLimits(allow_truncated=True))
+    with pytest.raises(DecodeError, match="truncated"):
+        process(cut, EVERY_FRAME)
+
+
 def test_a_program_in_postscript_is_not_run():
     target = io.BytesIO()
     Image.new("RGB", (8, 8)).save(target, "EPS")
