@@ -17,7 +17,8 @@ _SETSIGDEF, _SETSIGMASK, _SETSID = 0x04, 0x08, 0x80
 _ACTIONS_BYTES, _ATTRIBUTES_BYTES, _SIGSET_BYTES = 256, 512, 128
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _MODE = 0o644
-_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+# What Python ignores, and what a shell or nohup lets a program in the background ignore: tasks inherit neither.
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 _SIGNATURES = {
     "posix_spawn_file_actions_addchdir_np": (ctypes.c_void_p, ctypes.c_char_p),
     "posix_spawn_file_actions_addopen": (
@@ -52,7 +53,7 @@ def _attributes() -> ctypes.Array[ctypes.c_char]:
     _LIBC.posix_spawnattr_init(made)
     _LIBC.sigemptyset(empty)
     _LIBC.sigemptyset(default)
-    for number in _IGNORED_BY_PYTHON:
+    for number in _IGNORED:
         _LIBC.sigaddset(default, int(number))
     _LIBC.posix_spawnattr_setsigmask(made, empty)
     _LIBC.posix_spawnattr_setsigdefault(made, default)
