@@ -57,8 +57,11 @@ def clahe(value: Image, clip_limit: float, kernel_size: int | None) -> Plane:
         bins.ctypes.data, *value.shape, *size, tables.ctypes.data, tables.shape[1], target.ctypes.data
     )
     low, high = float(target.min()), float(target.max())
+    if low == high:  # which scikit-image clips instead of stretching it
+        target.fill(255 if high > 0 else 0)
+        return target
     target -= np.float32(low)
-    target *= np.float32(255 / (high - low) if high > low else 0)
+    target *= np.float32(255 / (high - low))
     return target
 
 
