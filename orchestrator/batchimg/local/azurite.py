@@ -20,6 +20,7 @@ ACCOUNT = "devstoreaccount1"
 READY_LINE = "Azurite Table service is successfully listening"
 
 _PACKAGE = Path(__file__).parent / "azurite_npm"
+_INDEX = Path(__file__).parent / "azurite_index.cjs"
 _SCRIPT = Path("node_modules", "azurite", "dist", "src", "azurite.js")
 _LOCK_SECONDS = 900.0
 
@@ -35,10 +36,10 @@ class Azurite:
         """Serve blobs and queues on loopback from `location`. Its tables, which nobody uses, get any port.
 
         The access log goes to standard output. No API version is refused, for the newest SDKs ask for
-        versions that this Azurite has not heard of.
+        versions that this Azurite has not heard of. What is loaded ahead of it keeps it fast with many blobs.
         """
         return (
-            *(str(self.node), str(self.script), "--location", str(location)),
+            *(str(self.node), "--require", str(_INDEX), str(self.script), "--location", str(location)),
             *("--blobHost", HOST, "--blobPort", str(ports.blob)),
             *("--queueHost", HOST, "--queuePort", str(ports.queue)),
             *("--tableHost", HOST, "--tablePort", "0"),

@@ -49,6 +49,40 @@ def test_azurite_serves_loopback_and_accepts_every_api_version(tmp_path):
     assert {"--skipApiVersionCheck", "--disableTelemetry"} < set(command)
 
 
+FINDS = """
+const Loki = require("lokijs");
+const blobs = new Loki("blobs").addCollection("blobs", {indices: ["accountName", "containerName", "name", "snapshot"]});
+const blob = (containerName, name, snapshot) => ({accountName: "one", containerName, name, snapshot});
+for (const container of ["inputs", "outputs"])
+    for (let number = 0; number < 500; number++) blobs.insert(blob(container, `${number}.png`, ""));
+blobs.insert(blob("inputs", "7.png", "2026-01-01"));
+const found = (...named) => blobs.find(blob(...named)).length;
+const answers = [found("inputs", "7.png", ""), found("inputs", "7.png", "2026-01-01"), found("inputs", "no.png", ""),
+    blobs.find({accountName: "one", containerName: "inputs", name: {$regex: "^49"}}).length,
+    blobs.find({accountName: "two", containerName: "inputs", name: "7.png"}).length];
+let looks = 0;
+blobs.data = new Proxy(blobs.data, {get: (rows, at) => (looks += /^[0-9]+$/.test(String(at)), rows[at])});
+blobs.findOne(blob("outputs", "499.png", ""));
+console.log(JSON.stringify([answers, looks]));
+"""
+
+
+def test_azurite_finds_a_blob_by_its_name_and_not_by_looking_at_all_blobs(tmp_path):
+    node = azurite.install()
+    script = node.script.parents[3] / f"finds-{os.getpid()}.cjs"
+    script.write_text(FINDS)
+    try:
+        ahead = node.command(Ports(1, 2, 3), tmp_path)[1:3]
+        words = [str(node.node), *ahead, str(script)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    finally:
+        script.unlink()
+    assert done.returncode == 0, done.stderr
+    answers, looks = json.loads(done.stdout)
+    assert answers == [1, 1, 0, 11, 0]
+    assert looks < 200  # of 1,001 blobs
+
+
 @pytest.mark.slow
 def test_two_first_starts_at_once_install_once(cache):
     (cache / "azurite-0.0.1-killed.part" / "node_modules").mkdir(parents=True)
