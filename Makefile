@@ -1,12 +1,13 @@
 # Every target sets up what it needs; the second time that takes a fraction of a second.
 PYTHON ?= python3
 VENV := .venv/bin
+PROPERTIES = $(shell grep -rl --include=test_*.py hypothesis tests)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup infra demo test lint audit policies check fmt docs graphs pictures lock bench bench-worker \
 	bench-status bench-plot bench-tiles chaos chaos-table clients kernels bundle configure pulumi-cli can-rehearse \
-	rehearsal fuzz soak
+	rehearsal fuzz soak properties
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -22,6 +23,10 @@ demo: setup  ## run the sample images through batchimg and show the gallery
 
 test: infra  ## the whole test suite
 	@$(VENV)/python -m pytest -n 2 --dist loadfile
+
+properties: setup  ## the tests of properties with new random examples; TIMES=5 for more of them
+	@for time in $$(seq $(or $(TIMES),1)); do \
+		$(VENV)/python -m pytest -n 2 --dist loadfile --hypothesis-profile=search $(PROPERTIES) || exit 1; done
 
 lint: infra  ## format, lint, types, import rules, secrets
 	@$(VENV)/ruff format --check .
