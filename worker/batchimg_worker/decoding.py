@@ -19,10 +19,13 @@ from PIL.ImageFile import ImageFile
 
 from batchimg_worker import profiles
 from batchimg_worker.errors import DecodeError
-from batchimg_worker.header import BYTE_BITS, PNG_CHANNELS, Header, page_of, photometric, png_chunks
+from batchimg_worker.header import BYTE_BITS, PNG_CHANNELS, Header, page_of, photometric, png_chunks, tiff_file
 from batchimg_worker.operations.arrays import Image
 
 SHORT_BITS = 16
+TIFF_READ_BYTES = 1 << 22
+"""Strips that are taken out of the file at once; tifffile's 256 MB would be a second copy of it."""
+
 READ_AS = {"1": "L", "La": "LA", "PA": "RGBA", "RGBa": "RGBA", "P": "RGB"}
 """Pillow's mode to the mode it is read in; L, LA, RGB and RGBA stay, numbers have none, the rest becomes RGB."""
 
@@ -190,12 +193,12 @@ def _as_grey_levels(array: Image) -> tuple[Image, tuple[str, ...]]:
 
 
 def _tiff(data: bytes, number: int) -> Pixels:
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    with tiff_file(data) as file:
         page = page_of(file, number)
         colours = TIFF_COLOURS.get(photometric(page))
         if colours is None or page.bitspersample < BYTE_BITS:
             return replace(_pillow(data, number), upright=True)
-        array = page.asarray().reshape(page.shaped)
+        array = page.asarray(maxworkers=1, buffersize=TIFF_READ_BYTES).reshape(page.shaped)
         separate, depth, height, width, _ = page.shaped
         if depth != 1:
             raise DecodeError(f"is a volume of {depth} layers", "Write each layer as an image of its own.")

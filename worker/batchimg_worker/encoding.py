@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 from PIL import features
 
-from batchimg_worker import png
+from batchimg_worker import png, tiff
 from batchimg_worker.errors import EncodeError
 from batchimg_worker.header import PNG_SIGNATURE
 from batchimg_worker.operations.arrays import Image
@@ -25,9 +25,6 @@ PNG_LEVEL = 2
 """5 % larger than zlib's usual 6, and three times as fast."""
 
 CHROMA = "4:2:0"
-TIFF_LEVEL = 1
-"""12 % larger than zlib's usual 6 (smaller for noise), and three times as fast."""
-
 JFIF = b"\xff\xd8\xff\xe0"
 PROFILE_PART = 65519
 MOST_PARTS = 255
@@ -188,25 +185,8 @@ def _png(array: Image, _: int, profile: bytes | None) -> bytes:
 def _tiff(array: Image, _: int, profile: bytes | None) -> bytes:
     target = io.BytesIO()
     with tifffile.TiffWriter(target) as file:
-        write_page(file, array, profile)
+        tiff.write_page(file, array, profile)
     return target.getvalue()
-
-
-def write_page(file: tifffile.TiffWriter, array: Image, profile: bytes | None) -> None:
-    """Add a page to a TIFF."""
-    channels = array.shape[2] if array.ndim > 2 else 1
-    file.write(
-        array,
-        photometric="rgb" if channels > 2 else "minisblack",
-        planarconfig="contig" if channels > 1 else None,
-        extrasamples=("unassalpha",) if channels in (2, 4) else None,
-        compression="zlib",
-        compressionargs={"level": TIFF_LEVEL},
-        predictor=True,
-        metadata=None,
-        software=False,
-        iccprofile=profile,
-    )
 
 
 def _pyramid(array: Image, _: int, profile: bytes | None) -> bytes:

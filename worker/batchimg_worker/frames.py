@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
-import tifffile
 from PIL import Image as PillowImage
 
 from batchimg_worker import decoding, directories
@@ -33,7 +32,7 @@ from batchimg_worker.codec import DecodeLimits, Encoded, Header, Picture, finish
 from batchimg_worker.contract import TRUNCATED
 from batchimg_worker.errors import DecodeError, EncodeError, ImageError, ImageTooLarge
 from batchimg_worker.gif import with_every_frame
-from batchimg_worker.header import inspect_page, is_preview, page_of, unreadable
+from batchimg_worker.header import inspect_page, is_preview, page_of, tiff_file, unreadable
 from batchimg_worker.metadata import harmless
 from batchimg_worker.operations import MEASURES
 from batchimg_worker.quiet import quiet
@@ -95,7 +94,7 @@ class Source:
 
     def _pages(self) -> Iterator[Frame]:
         directories.check_every(io.BytesIO(self.data))
-        with _told(self.data), tifffile.TiffFile(io.BytesIO(self.data)) as file:
+        with _told(self.data), tiff_file(self.data) as file:
             # by number: where the last page is followed by an earlier one, tifffile's own loop never ends
             numbers = [one for one in range(self.header.frames) if one == 0 or not is_preview(page_of(file, one))]
         for number in numbers:

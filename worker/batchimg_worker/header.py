@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import tifffile
@@ -115,6 +116,13 @@ def inspect_page(data: bytes, number: int) -> Header:
         raise DecodeError(where, error.hint) from None
     except Exception as error:
         raise DecodeError(f"page {number + 1} is damaged: {error}", "Copy the file again.") from error
+
+
+@contextmanager
+def tiff_file(data: bytes) -> Iterator[tifffile.TiffFile]:
+    """A TIFF in memory. Closing it lets its bytes go, which tifffile's circles of objects would hold for long."""
+    with io.BytesIO(data) as stream, tifffile.TiffFile(stream) as file:
+        yield file
 
 
 def page_of(file: tifffile.TiffFile, number: int) -> tifffile.TiffPage:
@@ -259,7 +267,7 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _tiff(data: bytes, number: int = 0) -> Header:
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    with tiff_file(data) as file:
         return tiff_header(file, len(data), number)
 
 

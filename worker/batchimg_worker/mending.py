@@ -5,7 +5,6 @@ Pillow's own switch for truncated files is one for the whole process, and a task
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import struct
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 import tifffile
 
 from batchimg_worker.errors import DecodeError
-from batchimg_worker.header import JPEG_SIGNATURE, PNG_SIGNATURE, TIFF_SIGNATURES, Header, png_chunks
+from batchimg_worker.header import JPEG_SIGNATURE, PNG_SIGNATURE, TIFF_SIGNATURES, Header, png_chunks, tiff_file
 from batchimg_worker.quiet import quiet
 
 END_OF_IMAGE = b"\xff\xd9"
@@ -134,7 +133,7 @@ def _extended_tiff(data: bytes, limit: int) -> bytes | None:
     None where the directory is missing, or every strip.
     """
     try:
-        with quiet(), tifffile.TiffFile(io.BytesIO(data)) as file:
+        with quiet(), tiff_file(data) as file:
             strips = _strips(file)
     except Exception:  # noqa: BLE001 - a library may raise anything for a file that is cut
         return None

@@ -68,7 +68,7 @@ Bands = tuple[ImageResult, ...]
 """The records of an image's bands, from top to bottom."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fetched:
     """An original on its way from storage to the decoder, or what is known of its bands."""
 
@@ -76,6 +76,11 @@ class Fetched:
     content: bytes | Path | Bands
     seconds: float
     problem: ImageError | None = None
+
+    def taken(self) -> bytes | Path | Bands:
+        """The content, which is not held here any more: a file need not lie beside its pixels."""
+        content, self.content = self.content, b""
+        return content
 
 
 @dataclass
@@ -179,15 +184,15 @@ class Pipeline:
         return Fetched(entry, path, time.perf_counter() - began)
 
     def _work(self, fetched: Fetched, writers: ThreadPoolExecutor) -> InWork:
-        entry, content = fetched.entry, fetched.content
+        entry = fetched.entry
         work = InWork(entry, fetched.seconds, problem=fetched.problem)
-        if isinstance(content, tuple):
-            work.record = undone(entry, content)
-            work.fetch_seconds = sum(band.seconds.fetch for band in content)
+        if isinstance(fetched.content, tuple):
+            work.record = undone(entry, fetched.content)
+            work.fetch_seconds = sum(band.seconds.fetch for band in fetched.content)
         if work.problem is not None or work.record is not None:
             return work
         try:
-            work.processed = self._processed(entry, content)
+            work.processed = self._processed(entry, fetched.taken())
             for variant in work.processed.outputs:
                 self._put(variant, work, writers)
         except ImageError as error:

@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-import imagecodecs
 import numpy as np
 import tifffile
 
 from batchimg_worker.operations import Region, Shape
 from batchimg_worker.operations.arrays import Image
+from batchimg_worker.tiff import segment
 from batchimg_worker.tiles.store import Store
 from batchimg_worker.tiles.writers import Frame, JpegWriter, Piece, PngWriter, Writer
 
 TILE = 256
-LEVEL = 1
 CLASSIC_BYTES = 4_000_000_000
 """A file of more pixels than this becomes a BigTIFF: places in a classic one have 32 bits."""
 
@@ -134,12 +133,9 @@ class TiffWriter:
 
 def _tile(part: Image) -> bytes:
     """Predicted and deflated; at the border filled up with zeros."""
-    from isal import isal_zlib
-
     tile = np.zeros((TILE, TILE, part.shape[2]), part.dtype)
     tile[: part.shape[0], : part.shape[1]] = part
-    encode = imagecodecs.floatpred_encode if part.dtype.kind == "f" else imagecodecs.delta_encode
-    return bytes(isal_zlib.compress(np.ascontiguousarray(encode(tile, axis=-2)), LEVEL))
+    return segment(tile)
 
 
 def halved(rows: Image) -> Image:
