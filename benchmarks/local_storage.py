@@ -8,6 +8,7 @@ import os
 import subprocess
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from batchimg.local import azurite
 from batchimg.local.azurite import ACCOUNT, READY_LINE, Azurite, azurite_environment
 from batchimg.local.ports import HOST, Ports, choose
 
-KEY = "bG9jYWwgc3RvcmFnZSBvZiBhIGJlbmNobWFyaw=="
+KEY = b64encode(bytes(32)).decode()
 STEP = 5000
 CALLERS = 16
 CONTENT = os.urandom(800)
