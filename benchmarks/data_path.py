@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LATENCY = 0.020
 ROUNDS = 3
+SLOTS = 2
 Took = dict[str, float]
 KEY = "a2V5"
 ACCOUNT = "bench"
@@ -70,11 +71,11 @@ def compared(images: int, thumbnails: int) -> str:
                 ceiling += run_all("memory", photos, endpoint, [images])
                 blob += run_all("blob", photos, endpoint, [images])
                 client += run_all("client", photos, endpoint, [images])
-                pairs.append(run_all("blob", photos, endpoint, [images, images]))
+                pairs.append(run_all("blob", photos, endpoint, [images] * SLOTS))
             flat = run_all("blob", small, endpoint, [thumbnails])[0]
             starts = [started(endpoint) for _ in range(ROUNDS)]
-        apart = shares_of_a_processor(photos, images)
-    return table(Measured(images, ceiling, blob, client, pairs, flat, starts, apart))
+        apart, nodes = shares_of_a_processor(photos, images), share_of_two_nodes(photos, images)
+    return table(Measured(images, ceiling, blob, client, pairs, flat, starts, apart, nodes))
 
 
 def large() -> str:
@@ -108,6 +109,26 @@ def shares_of_a_processor(photos: Path, images: int) -> list[float]:
     return shares
 
 
+def share_of_two_nodes(photos: Path, images: int) -> list[float]:
+    """Two slots and the server on two processors, against twice what a slot and a server do on one of them.
+
+    In `Measured.pairs` one slot has the second processor's help: the server works there. Empty as above.
+    """
+    chosen = sorted(os.sched_getaffinity(0)) if shutil.which("taskset") else []
+    if len(chosen) != SLOTS:
+        return []
+    shares = []
+    for _ in range(ROUNDS):
+        with server(LATENCY, chosen[0]) as endpoint:
+            upload(photos, endpoint)
+            one = run_all("blob", photos, endpoint, [images], chosen[0])[0]
+        with server(LATENCY) as endpoint:
+            upload(photos, endpoint)
+            two = run_all("blob", photos, endpoint, [images] * SLOTS)
+        shares.append(one["wall"] / max(run["wall"] for run in two))
+    return shares
+
+
 @dataclass(frozen=True)
 class Measured:
     images: int
@@ -118,6 +139,7 @@ class Measured:
     small: dict[str, float]
     starts: list[float]
     apart: list[float]
+    nodes: list[float]
 
     def operation(self, runs: list[Took]) -> float:
         """Milliseconds of CPU of a blob operation: five puts and a get an image."""
@@ -131,13 +153,14 @@ def table(found: Measured) -> str:
 
     one, top, small = rate(found.blob), rate(found.ceiling), found.small
     both = statistics.median(sum(run["images"] for run in two) / max(run["wall"] for run in two) for two in found.pairs)
+    slots = ("two slots at once", f"{both:.1f} images/s, {both / one / 2:.2f} × two times one slot")
     rows = [
         (f"{found.images} images of 1.25 MP at {LATENCY * 1000:.0f} ms", f"{one:.1f} images/s"),
         ("of the ceiling, blobs in memory", f"{one / top:.0%} of {top:.1f} images/s"),
         ("the same with the blob client alone", f"{rate(found.client) / top:.0%}"),
         ("CPU of one blob operation", f"{found.operation(found.blob):.2f} ms"),
         ("the same with the blob client alone", f"{found.operation(found.client):.2f} ms"),
-        ("two slots at once", f"{both:.1f} images/s, {both / one / 2:.2f} × two times one slot"),
+        slots,
         ("start of the process to its first fetch", f"{statistics.median(found.starts):.2f} s"),
         (f"{small['images']:,.0f} images of 64 to 512 px", f"{small['images'] / small['wall']:.0f} images/s"),
         ("CPU of one of them", f"{small['cpu'] / small['images'] * 1000:.1f} ms"),
@@ -147,6 +170,9 @@ def table(found: Measured) -> str:
         rows.insert(
             2, ("the same, a processor for the slot, one for the server", f"{statistics.median(found.apart):.0%}")
         )
+    if found.nodes:
+        told = f"{statistics.median(found.nodes):.2f} × two times one slot with its server on one"
+        rows.insert(rows.index(slots) + 1, ("the same, two slots with the server on two processors", told))
     return "\n".join(["| what | result |", "|---|---|", *(f"| {what} | {result} |" for what, result in rows)])
 
 
