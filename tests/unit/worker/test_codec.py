@@ -1,9 +1,11 @@
 """The decisions about odd files, one of each kind."""
 
+import gc
 import io
 import itertools
 import re
 import struct
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -193,6 +195,18 @@ def test_tiff_keeps_every_type(channels, dtype):
     np.testing.assert_array_equal(decode(data).array, image)
     assert decode(data).array.dtype == dtype
     assert decode(data).notes == ()
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "tiff", "webp", "bmp"])
+def test_a_file_is_let_go_when_it_is_decoded_and_not_when_somebody_collects_circles(kind):
+    data = encode(Picture(gradient(), kind, 8), kind, quality=90).data
+    held = sys.getrefcount(data)
+    gc.disable()
+    try:
+        decode(data)
+        assert sys.getrefcount(data) == held
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
