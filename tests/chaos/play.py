@@ -269,6 +269,13 @@ def calm_run(world: World, images: int = MOST_IMAGES) -> Calm:
         record = json.loads(line)
         names = [f"{output['variant']}/{output['path']}" for output in record.get("outputs", ())]
         pictures[record["path"]] = {name: digests[name] for name in names}
+    jobs = world.services.batch.jobs
+    # A task that is killed with its job leaves a folder to the next task of its node, where there is one.
+    until(
+        lambda: all(job.state in ENDED for job in jobs(spec.run)) and not world.workers(),
+        "the end of the calm run",
+        PATIENCE_SECONDS,
+    )
     delete(world.services, spec.run)
     shutil.rmtree(out)
     return Calm(folder, pictures)
