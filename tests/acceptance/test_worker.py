@@ -16,7 +16,8 @@ import tifffile
 
 from batchimg_worker import contract
 from batchimg_worker.codec import decode
-from batchimg_worker.contract import ImageEntry, Limits, ManifestHeader, RunSpec, Source, dump
+from batchimg_worker.contract import Attempt, ImageEntry, Limits, ManifestHeader, PartHeader, RunSpec, Source, dump
+from batchimg_worker.journal import leave
 from batchimg_worker.recipe import recipe_from_ops
 from batchimg_worker.storage import BlobStore
 
@@ -221,6 +222,23 @@ def test_a_task_that_is_told_to_stop_leaves_no_result_and_can_be_run_again(bench
     assert bench.names("runs", "stopped/results/") == []
     assert bench.work("stopped").returncode == 0
     assert len(bench.names("outputs", "stopped/")) == 80
+
+
+def test_an_attempt_that_is_ended_before_its_first_heartbeat_is_gone_on_with_and_leaves_nothing(bench, tmp_path):
+    bench.write_run("early", noise(tmp_path / "images", 2))
+    bench.write_run("calm", tmp_path / "images")
+    assert bench.work("calm").returncode == 0
+    runs, journal = bench.store.container("runs"), tmp_path / "journal.jsonl"
+    first = Attempt(number=1, node="n", worker_version="0", started=datetime(2026, 1, 1, tzinfo=UTC))
+    record = runs.read(contract.result_path("calm", 0)).splitlines()[1]
+    journal.write_bytes(dump(PartHeader(run="early", chunk=0, attempts=(first,))) + b"\n" + record + b"\n")
+    leave(journal, runs, ("early", 0))
+    assert bench.names("runs", "early/parts/") == [contract.part_path("early", 0)]
+    assert bench.work("early").returncode == 0
+    header, *records = map(json.loads, runs.read(contract.result_path("early", 0)).splitlines())
+    assert [attempt["number"] for attempt in header["attempts"]] == [1, 2]
+    assert sorted(one["attempt"] for one in records) == [1, 2]
+    assert [bench.names("runs", f"early/{left}/") for left in ("parts", "heartbeats", "hands")] == [[], [], []]
 
 
 def test_storage_that_refuses_the_key_ends_the_task_with_a_message(bench, tmp_path):

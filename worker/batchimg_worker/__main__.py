@@ -89,14 +89,13 @@ def _in_scratch(run: str, chunk: int) -> int:
 def _send(journal: Path, run: str, chunk: int) -> int:
     """Put what a worker has left into blob storage, for the task's next attempt."""
     from batchimg_worker.contract import RUNS
-    from batchimg_worker.journal import say_stopped, send
+    from batchimg_worker.journal import leave
     from batchimg_worker.node import this_node
     from batchimg_worker.storage import BlobStore
 
     node = this_node()
     runs = BlobStore(node.storage_endpoint, node.storage_key).container(RUNS)
-    send(journal, runs, (run, chunk))
-    say_stopped(runs, (run, chunk))
+    leave(journal, runs, (run, chunk))
     return OK
 
 

@@ -115,12 +115,33 @@ def send(file: Path, runs: Container, chunk: tuple[str, int]) -> None:
         runs.write(part_path(*chunk), content)
 
 
-def say_stopped(runs: Container, chunk: tuple[str, int]) -> None:
-    """Write the last heartbeat anew for a worker that could not: the attempt has not vanished, it was ended."""
-    beat = _last_beat(runs, chunk)
-    if beat is not None and beat.state == "running":
+def leave(file: Path, runs: Container, chunk: tuple[str, int]) -> None:
+    """Do what a worker could not: say in blob storage that its attempt was ended, and put its records there.
+
+    The heartbeat comes first, and there always is one: the next attempt looks for a part only where it finds it.
+    Raises StorageError.
+    """
+    beat = _last_beat(runs, chunk) or _first_beat(file)
+    if beat.state == "running":
         last = dump(beat.model_copy(update={"state": "stopped"}))
         runs.write(heartbeat_path(*chunk), last, metadata={HEARTBEAT_METADATA: last.decode()})
+    send(file, runs, chunk)
+
+
+def _first_beat(file: Path) -> Heartbeat:
+    """What a worker would have said that was ended before it had said anything."""
+    with file.open("rb") as lines:
+        head = parse(PartHeader, next(lines, b""), str(file))
+    this, nothing = head.attempts[-1], dict.fromkeys(("done", "failed", "total", "bytes_in", "bytes_out"), 0)
+    return Heartbeat(
+        chunk=head.chunk,
+        state="running",
+        node=this.node,
+        started=this.started,
+        updated=datetime.now(UTC),
+        attempt=this.number,
+        **nothing,
+    )
 
 
 def _begin(file: Path, runs: Container, chunk: tuple[str, int], node: Node) -> None:
