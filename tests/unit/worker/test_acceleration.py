@@ -57,7 +57,7 @@ def assert_close(result, expected, dtype):
     assert result.shape == expected.shape
     assert result.flags.c_contiguous
     if dtype is np.float32:
-        np.testing.assert_allclose(result, expected, atol=1e-4)
+        np.testing.assert_allclose(result, expected, atol=3e-5)
         return
     levels = np.rint(np.clip(expected, 0, 1) * np.iinfo(dtype).max)
     difference = np.abs(result.astype(np.int64) - levels.astype(np.int64))
@@ -145,12 +145,46 @@ def test_blur_lets_no_pattern_through_that_its_samples_could_alias(sigma, period
         assert difference.max() <= 1
 
 
-def test_blur_is_seamless_where_strips_meet(monkeypatch):
-    image = image_of("noise", (700, 90, 3))
-    whole = fast_smoothing.gaussian(image, 8)
+@pytest.mark.parametrize("sigma", [6.4, 7.6, 9.99, 14.9, 40])
+@pytest.mark.parametrize("period", [2, 3, 5, 16, 31, 76.5])
+def test_blur_of_16_bits_is_as_exact_where_patterns_could_alias_and_at_the_cut_of_the_kernel(sigma, period):
+    y, x = np.mgrid[0:61, 0:323]
+    cut = np.maximum(abs(x - 161), abs(y - 30) * 4) <= int(4 * sigma + 0.5)
+    for pattern in (x % period < period / 2, (x % period < 1), ((x + y) % period < period / 2), cut):
+        image = (pattern * 65535).astype(np.uint16)
+        expected = filters.gaussian(image, sigma, mode="nearest", truncate=4) * 65535
+        assert np.abs(fast_smoothing.gaussian(image, sigma) - expected).max() <= 1.5
+        floats = fast_smoothing.gaussian(pattern.astype(np.float32), sigma)
+        assert np.abs(floats - expected / 65535).max() <= 3e-5
+
+
+@pytest.mark.parametrize("sigma", [6.4, 12, 33])
+def test_blur_of_a_photo_of_16_bits_equals_scikit_image(sigma):
+    photo = decode(CHELSEA.read_bytes()).array[:233, :347]
+    noise = np.random.default_rng(1).normal(0, 900, photo.shape)
+    image = np.clip(photo * 257.0 + noise, 0, 65535).astype(np.uint16)
+    expected = filters.gaussian(image, sigma, mode="nearest", truncate=4, channel_axis=-1)
+    assert_close(fast_smoothing.gaussian(image, sigma), expected, np.uint16)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_blur_spreads_what_is_no_number_as_far_as_scikit_image_does(value):
+    image = image_of("noise", (120, 130), np.float32)
+    image[60, 40] = value
+    expected = filters.gaussian(image, 7, mode="nearest", truncate=4)
+    result = fast_smoothing.gaussian(image, 7)
+    np.testing.assert_array_equal(np.isfinite(result), np.isfinite(expected))
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("sigma", [8, 14])
+def test_blur_is_seamless_where_strips_meet(monkeypatch, dtype, sigma):
+    image = image_of("noise", (700, 90, 3), dtype)
+    whole = fast_smoothing.gaussian(image, sigma)
     monkeypatch.setattr(fast_smoothing, "SAMPLE_VALUES", 1)
     monkeypatch.setattr(fast_smoothing, "GROUP", 4)
-    assert np.abs(fast_smoothing.gaussian(image, 8).astype(int) - whole).max() <= 1
+    np.testing.assert_array_equal(fast_smoothing.gaussian(image, sigma), whole)
 
 
 @settings(max_examples=60, deadline=None)

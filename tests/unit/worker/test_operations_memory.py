@@ -86,6 +86,13 @@ def test_temporaries_stay_small_whatever_the_size(name):
     assert traced(OPERATIONS.get(name), BOUNDED[name], image) < TEMPORARY_BYTES
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("sigma", [7, 10, 40])
+def test_a_wide_blur_holds_little_whatever_its_sigma(sigma, dtype):
+    image = image_of((2600, 3000, 3), dtype)
+    assert traced(OPERATIONS.get("blur"), {"sigma": sigma}, image) < TEMPORARY_BYTES / 2
+
+
 @pytest.mark.parametrize(("name", "given", "dtype"), ANNOUNCED)
 def test_an_operation_holds_what_it_announces(name, given, dtype):
     image = image_of((800, 1000, 3), dtype)

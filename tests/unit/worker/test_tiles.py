@@ -112,9 +112,16 @@ def test_steps_after_each_other_have_no_seams(op, tmp_path):
     assert_equal(decode(tiled).array, decode(whole).array, 1)
 
 
-@pytest.mark.parametrize("sigma", [25, 6.2, 6.1, 4, 0.8])
-def test_a_blur_has_no_seams_in_a_picture_of_several_strips(sigma, tmp_path):
-    data = tiff(picture(3, np.uint8, 700, 301))
+@pytest.mark.parametrize(
+    ("sigma", "dtype"),
+    [
+        *((sigma, np.uint8) for sigma in (25, 6.2, 6.1, 4, 0.8)),
+        *((sigma, np.uint16) for sigma in (25, 13, 6.2)),
+        *((sigma, np.float32) for sigma in (25, 6.2)),
+    ],
+)
+def test_a_blur_has_no_seams_in_a_picture_of_several_strips(sigma, dtype, tmp_path):
+    data = tiff(picture(3, dtype, 700, 301))
     recipe = recipe_from_ops([f"blur=sigma:{sigma}"])
     (whole,), (tiled,) = as_whole(data, recipe).values(), in_tiles(data, recipe, tmp_path, 101).values()
     assert_equal(decode(tiled).array, decode(whole).array)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from batchimg_worker.operations.arrays import Plane
-from batchimg_worker.operations.kernels.smoothing import TRUNCATE, radius_of
+from batchimg_worker.operations.kernels.smoothing import radius_of
 
 Positions = npt.NDArray[np.intp]
 
@@ -51,16 +51,6 @@ def smoothing(positions: Positions, length: int, sigma: float) -> Taps:
     radius = len(weights) // 2
     index = nearest(positions[:, None] + np.arange(-radius, radius + 1), length)
     return _taps(index, np.broadcast_to(weights, index.shape))
-
-
-def gaussian_interpolation(outputs: Positions, first: int, stride: int, sigma: float) -> Taps:
-    """Between samples ``stride`` apart (row 0 is sample ``first``), weighted by a Gaussian of their distance."""
-    reach = TRUNCATE * sigma
-    start = np.ceil((outputs - reach) / stride).astype(np.intp)
-    samples = start[:, None] + np.arange(int(2 * reach / stride) + 1)
-    distance = (outputs[:, None] - samples * stride) / sigma
-    weights = np.exp(-0.5 * distance**2)
-    return _taps(samples - first, weights / weights.sum(axis=1, keepdims=True))
 
 
 def resizing(outputs: Positions, size: int, factor: float, sigma: float) -> Taps:
