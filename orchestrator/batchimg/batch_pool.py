@@ -25,7 +25,7 @@ class Pool:
     """``problems`` are what the service says of its latest resize and autoscale run.
 
     ``max_spot`` and ``max_dedicated`` are nodes, None where the pool does not tell; ``worker_files`` are the addresses
-    of what its start task fetches; ``metadata`` is the pool's own.
+    of what its start task fetches; ``metadata`` is the pool's own. ``scales``: by a formula.
     """
 
     id: str
@@ -35,6 +35,7 @@ class Pool:
     image: Image | None
     max_spot: int | None
     max_dedicated: int | None
+    scales: bool
     problems: tuple[str, ...]
     worker_files: tuple[str, ...]
     metadata: Mapping[str, str]
@@ -53,6 +54,7 @@ def pool_of(found: Any) -> Pool:
         image=image_of(machine.image_reference) if machine else None,
         max_spot=_most(found, "spot", found.target_low_priority_nodes),
         max_dedicated=_most(found, "dedicated", found.target_dedicated_nodes),
+        scales=bool(found.enable_auto_scale),
         problems=tuple(_problems(found)),
         worker_files=tuple(url for url in files if url),
         metadata={item.name: item.value for item in found.metadata or []},

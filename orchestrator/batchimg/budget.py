@@ -37,6 +37,16 @@ def check(estimated: Estimate | str, most: float, spent: float = 0.0) -> Estimat
     return estimated
 
 
+def refusal_of(estimated: Estimate | str, most: float | None) -> str | None:
+    """What `check` would say of a plan whose run has not begun; None where it may run."""
+    try:
+        if most is not None:
+            check(estimated, most)
+    except SettingsError as error:
+        return error.message
+    return None
+
+
 def limited(services: Services, planned: Estimate | str, observer: Observer, spent: Spent = NOTHING) -> Services:
     """The services with a wall clock for jobs that cannot cost more than `max_cost`, whatever becomes of the laptop.
 

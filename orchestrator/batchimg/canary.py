@@ -6,7 +6,6 @@ fail, nothing else is submitted.
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -26,6 +25,7 @@ from batchimg.speed import Speed
 from batchimg.spread import spread
 from batchimg.still import with_reasons
 from batchimg.watch import follow
+from batchimg.words import count
 from batchimg_worker.contract import RunSpec
 
 LARGE_TASKS = 64  # of a plan that was cut by size: some hours of one core
@@ -45,26 +45,18 @@ def images_for(settings: Settings, plan: Plan) -> int:
     if settings.canary == "never":
         return 0
     if settings.canary != "auto":
-        return min(settings.canary, len(recognizable(plan.dataset))) if settings.canary < total else 0
+        return settings.canary if settings.canary < total else 0
     by_size = settings.chunk_images is None and len(plan.chunks) >= LARGE_TASKS
     if total < settings.canary_from and not by_size:
         return 0
     mean = work_seconds(plan.dataset.bytes, total) / total
     wanted = min(MOST_IMAGES, total // PART, int(WORK_SECONDS / mean))
-    return min(max(wanted, FEWEST_IMAGES), total // 2, len(recognizable(plan.dataset)))
-
-
-def recognizable(dataset: Dataset) -> Sequence[int]:
-    """Indexes of the images that are known again when they are done: not of blobs without a checksum."""
-    if not dataset.tags:
-        return range(len(dataset))
-    return [index for index in range(len(dataset)) if dataset.md5(index) is not None]
+    return min(max(wanted, FEWEST_IMAGES), total // 2)
 
 
 def canary_plan(plan: Plan, images: int) -> Plan:
     """The part of a plan that goes before the rest; the same each time."""
-    known = recognizable(plan.dataset)
-    chosen = plan.dataset.only([known[index] for index in spread(len(known), images)])
+    chosen = plan.dataset.only(list(spread(len(plan.dataset), images)))
     dataset = replace(chosen, rejected=())
     chunks = min(CHUNKS, images)
     bounds = [number * images // chunks for number in range(chunks + 1)]
@@ -87,8 +79,8 @@ def wait(services: Services, spec: RunSpec, observer: Observer) -> None:
     """Follow a canary to its end. Raises RunFailed where images were not reached: it was cancelled, tasks failed."""
     observer(
         Told(
-            f"Canary {spec.run}: {spec.images:,} images before the rest. Ctrl-C leaves it running; the same command "
-            "goes on after it."
+            f"Canary {spec.run}: {count(spec.images, 'image')} before the rest. Ctrl-C leaves it running; the same "
+            "command goes on after it."
         )
     )
     said = None
@@ -123,7 +115,7 @@ def verdict(services: Services, spec: RunSpec, dataset: Dataset) -> Verdict:
     examples: dict[str, str] = {}
     for record in records(services, spec):
         index = dataset.index(record.path)
-        if index is None or not dataset.is_same(index, record.size, record.md5):
+        if index is None or not dataset.is_same(index, record.size, record.md5, record.etag):
             continue
         over[record.status] += 1
         if record.status != "done":

@@ -120,8 +120,12 @@ class Screen:
             values = {"run": spec.run, "images": spec.images, "bytes": spec.bytes, "chunks": spec.chunks}
             self._json(values | {"resumed": submitted.resumed, "ended": submitted.ended})
             return
-        if submitted.ended and submitted.known:
-            self.say(f"Nothing is new: run {spec.run} has all {count(submitted.known, 'image')}.")
+        if submitted.ended and not spec.chunks:
+            known = f" Run {spec.parent} and those before have the others." if spec.parent else ""
+            self.say(f"Run {spec.run} has no task: {count(spec.rejected, 'image')} cannot be sent.{known}")
+        elif submitted.ended and submitted.known:
+            unsent = f"; {count(spec.rejected, 'image')} cannot be sent" if spec.rejected else ""
+            self.say(f"Nothing is new: run {spec.run} has all {count(submitted.known, 'image')}{unsent}.")
             self.tell(f"  batchimg retry {spec.run}   does again what failed, --all does everything again")
         elif submitted.ended:
             self.say(f"Run {spec.run} of these images, this recipe and this name is done already.")
@@ -204,11 +208,15 @@ class Screen:
         self.out.print(tables.facts(*((state, f"{number:,}") for state, number in sorted(states.items()))))
         self.tell(f"  batchimg ledger {spec.run} --csv --to ledger.csv   writes them all; also --parquet, --json")
 
-    def retry(self, retry: "Retry", as_json: bool) -> None:
-        """What a retry would do."""
-        if not as_json:
-            self.skipped(retry)
-        self.plan(retry.plan, as_json)
+    def retry(self, retry: "Retry", as_json: bool, priced: "tuple[Estimate | str, PriceTable]") -> None:
+        """What a retry would do, take and cost."""
+        if as_json:
+            left = {"quarantined": retry.quarantined, "unsent": retry.unsent}
+            self._json(tables.plan_values(retry.plan) | left | {"cost": cost_table.estimate_values(*priced)})
+            return
+        self.skipped(retry)
+        self.out.print(tables.plan_table(retry.plan, *cost_table.estimate_rows(*priced), again=True))
+        self.say("Nothing was sent. The same command without --plan starts the run.")
 
     def skipped(self, retry: "Retry") -> None:
         """What a retry leaves alone."""

@@ -62,20 +62,26 @@ class Dataset:
         digest = self.digests[16 * index : 16 * index + 16]
         return digest.hex() if any(digest) else None
 
+    def etag(self, index: int) -> str | None:
+        """What tells one image's content where it has no checksum: the blob's ETag; None for what has one."""
+        return (self.tags[index] or None) if self.tags and self.md5(index) is None else None
+
     def index(self, path: str) -> int | None:
         """Where an image stands, None where it is not there."""
         place = bisect_left(self.paths, path)
         return place if place < len(self.paths) and self.paths[place] == path else None
 
-    def is_same(self, index: int, size: int, md5: str | None) -> bool:
-        """Whether an image is as it was when it had this size and checksum.
+    def is_same(self, index: int, size: int, md5: str | None, etag: str | None) -> bool:
+        """Whether an image is as it was when it had this size and checksum, or ETag for want of one.
 
-        A blob without a checksum may be another one by now; of a file that is not opened (`--plan`) the size has to do.
+        Of a file that is not opened (`--plan`) the size has to do.
         """
+        if self.sizes[index] != size:
+            return False
         known = self.md5(index)
-        if known is None:
-            return self.sizes[index] == size and not self.tags
-        return (self.sizes[index], known) == (size, md5)
+        if known is not None:
+            return known == md5
+        return not self.tags or (etag is not None and self.tags[index] == etag)
 
     def only(self, indexes: list[int]) -> Dataset:
         """Some of the images, in the same order."""

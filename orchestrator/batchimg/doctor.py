@@ -10,6 +10,7 @@ from batchimg.batch_pool import Pool
 from batchimg.connect import Services
 from batchimg.errors import ServiceError
 from batchimg.management import AccountFacts, Management
+from batchimg.words import count
 from batchimg_worker.contract import INPUTS, OUTPUTS, RUNS
 from batchimg_worker.errors import StorageError
 from batchimg_worker.version import __version__
@@ -104,6 +105,16 @@ def _nodes(looked: _Looked) -> Iterator[Finding]:
         yield Finding("nodes", "good", f"nodes: {said or 'none, which costs nothing'}")
 
 
+def _scaling(looked: _Looked) -> Iterator[Finding]:
+    pool = looked.pool
+    if pool is None or pool.scales or looked.services.is_local:
+        return
+    nodes = (pool.max_spot or 0) + (pool.max_dedicated or 0)
+    if nodes:
+        said = f"pool {pool.id!r} does not scale by itself: {count(nodes, 'node')} cost money while nothing runs"
+        yield Finding("pool", "warning", said, "az batch pool autoscale enable, or use the pool of `pulumi up`.")
+
+
 def _image(looked: _Looked) -> Iterator[Finding]:
     image = looked.pool.image if looked.pool else None
     if image is None:
@@ -191,4 +202,4 @@ def _roles(management: Management, facts: AccountFacts) -> Iterator[Finding]:
             yield Finding("roles", "problem", f"you lack {role} on {word}", fix)
 
 
-_CHECKS: tuple[Callable[[_Looked], Iterator[Finding]], ...] = (_nodes, _image, _worker, _bundle, _quotas)
+_CHECKS: tuple[Callable[[_Looked], Iterator[Finding]], ...] = (_nodes, _scaling, _image, _worker, _bundle, _quotas)

@@ -7,6 +7,7 @@ from typing import Any
 
 from batchimg.canary import factor_of
 from batchimg.chunk import Cut
+from batchimg.collect import rejected
 from batchimg.connect import Services
 from batchimg.dataset import Dataset
 from batchimg.errors import InputError
@@ -19,15 +20,19 @@ from batchimg_worker.version import __version__
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """A plan of what is new. ``base`` is the run it goes on from, None where there is none: then it is everything."""
+    """A plan of what is new. ``base`` is the run it goes on from, None where there is none: then it is everything.
+
+    ``unsent``: it has images that cannot be sent, and that no run has a record of.
+    """
 
     plan: Plan
     base: RunSpec | None
+    unsent: bool = False
 
     @property
     def nothing_new(self) -> bool:
         """Whether the base has all images as they are now."""
-        return self.base is not None and not len(self.plan.dataset)
+        return self.base is not None and not len(self.plan.dataset) and not self.unsent
 
 
 def reduce_plan(services: Services, plan: Plan, name: str, source: Source, chunk_images: int | None) -> Reduced:
@@ -44,10 +49,17 @@ def reduce_plan(services: Services, plan: Plan, name: str, source: Source, chunk
     family = lineage(services, base)
     if len(family) > 1:
         before = rest_of(services, plan, family[1:], chunk_images)
-        if len(before.dataset) and _run(before, name, source) == base.run:
-            return Reduced(before, family[1])
+        if _run(before, name, source) == base.run:
+            return Reduced(before, family[1], unsent=bool(before.dataset.rejected))
     rest = rest_of(services, plan, family, chunk_images)
-    return Reduced(rest, base) if rest.known else Reduced(plan, None)
+    return Reduced(rest, base, _has_unsent(services, plan, family)) if rest.known else Reduced(plan, None)
+
+
+def _has_unsent(services: Services, plan: Plan, family: Lineage) -> bool:
+    """Whether there are images that cannot be sent, of which these runs have no record."""
+    wanted = {(one.path, one.error_type) for one in plan.dataset.rejected}
+    known = ((one.path, one.error_type or "") for spec in family for one in rejected(services, spec)) if wanted else ()
+    return bool(wanted.difference(known))
 
 
 def check_is_there(services: Services, plan: Plan, name: str, source: Source) -> None:
@@ -99,11 +111,11 @@ def _found(services: Services, dataset: Dataset, family: Lineage, undone: set[st
     """Indexes of images that the runs have as they are; ``undone`` are the states that do not count."""
     from batchimg.ledger import batches  # late: it loads pyarrow, and most submits need none
 
-    for batch in batches(services, family, ["path", "size", "md5", "status", "outputs"]):
-        columns = (batch.column(name).to_pylist() for name in ("path", "size", "md5", "status"))
-        for row, (path, size, md5, state) in enumerate(zip(*columns, strict=True)):
+    for batch in batches(services, family, ["path", "size", "md5", "etag", "status", "outputs"]):
+        columns = (batch.column(name).to_pylist() for name in ("path", "size", "md5", "etag", "status"))
+        for row, (path, size, md5, etag, state) in enumerate(zip(*columns, strict=True)):
             index = dataset.index(path)
-            if index is None or state in undone or not dataset.is_same(index, size, md5):
+            if index is None or state in undone or not dataset.is_same(index, size, md5, etag):
                 continue
             if dataset.has_rival(path) and path in _names(batch.column("outputs")[row].as_py()):
                 continue  # an original has come that needs the name of its results

@@ -4,7 +4,6 @@ The run's last task makes it; where it is missing, or older than a result, it is
 """
 
 import csv
-import io
 import json
 import re
 import shutil
@@ -87,11 +86,20 @@ def batches(services: Services, family: Lineage, columns: Sequence[str]) -> Iter
     seen: set[str] = set()
     for spec in family:
         with ledger_file(services, spec) as file, pq.ParquetFile(file) as ledger:
-            for batch in ledger.iter_batches(ROWS_AT_ONCE, columns=list(columns)):
+            for found in ledger.iter_batches(ROWS_AT_ONCE, columns=list(columns)):
+                batch = _with_all(found, columns)
                 paths = batch.column("path").to_pylist()
                 yield batch.filter(pa.array([path not in seen for path in paths])) if seen else batch
                 if spec is not family[-1]:
                     seen.update(paths)
+
+
+def _with_all(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+    """The batch with these columns, in this order; one that came after the ledger was made is null."""
+    schema = pa.schema([SCHEMA.field(name) for name in columns], SCHEMA.metadata)
+    there = batch.schema.names
+    found = [batch.column(one.name) if one.name in there else pa.nulls(len(batch), one.type) for one in schema]
+    return pa.RecordBatch.from_arrays(found, schema=schema)
 
 
 def export(services: Services, spec: RunSpec, to: IO[bytes], kind: Format) -> int:
@@ -130,8 +138,7 @@ def _write_json(rows: Iterator[pa.RecordBatch], to: IO[bytes]) -> int:
 
 def _write_csv(rows: Iterator[pa.RecordBatch], to: IO[bytes]) -> int:
     """Comma-separated values with a header; what has parts is JSON."""
-    text = io.TextIOWrapper(to, "utf-8", newline="", write_through=True)
-    writer = csv.DictWriter(text, SCHEMA.names)
+    writer = csv.DictWriter(_Utf8(to), SCHEMA.names)
     writer.writeheader()
     count = 0
     for batch in rows:
@@ -141,9 +148,17 @@ def _write_csv(rows: Iterator[pa.RecordBatch], to: IO[bytes]) -> int:
                 row[name] = json.dumps(row[name], ensure_ascii=False) if row[name] else ""
         writer.writerows(values)
         count += len(values)
-    text.flush()
-    text.detach()
     return count
+
+
+@dataclass(frozen=True, slots=True)
+class _Utf8:
+    """Text for a stream of bytes, which it never closes."""
+
+    to: IO[bytes]
+
+    def write(self, text: str) -> int:
+        return self.to.write(text.encode())
 
 
 def write_file(services: Services, spec: RunSpec, to: Path, kind: Format) -> int:
@@ -197,7 +212,7 @@ def undone(services: Services, family: Lineage, tally: Counter[str] | None = Non
 
     ``tally`` counts all images by state.
     """
-    columns = ["path", "size", "md5", "status", "error_type", "message", "run", "chunk"]
+    columns = ["path", "size", "md5", "etag", "status", "error_type", "message", "run", "chunk"]
     for batch in batches(services, family, columns):
         found = batch.column("status").to_pylist()
         if tally is not None:

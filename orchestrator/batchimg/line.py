@@ -96,7 +96,7 @@ class Line:
 
     def _within_budget(self, plan: Plan, priced: Estimate | None) -> Services:
         """The services with a wall clock for the run's jobs, where `max_cost` is set. Raises SettingsError."""
-        if self.services.settings.max_cost is None:
+        if self.services.settings.max_cost is None or not len(plan.dataset):
             return self.services
         before = [plan.parent] if plan.parent is not None and is_canary(plan.parent) else []
         spent = budget.Spent(

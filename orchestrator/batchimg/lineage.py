@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from batchimg.collect import records
 from batchimg.connect import Services
-from batchimg_worker.contract import ImageResult, RunSpec, parse, run_path
+from batchimg.run_document import read_run
+from batchimg_worker.contract import ImageResult, RunSpec
 from batchimg_worker.errors import StorageError
 
 Lineage = tuple[RunSpec, ...]
@@ -19,7 +20,7 @@ def lineage(services: Services, spec: RunSpec) -> Lineage:
     found = [spec]
     while (parent := found[-1].parent) is not None and all(one.run != parent for one in found):
         try:
-            found.append(parse(RunSpec, services.runs.read(run_path(parent)), run_path(parent)))
+            found.append(read_run(services.runs, parent))
         except StorageError as error:
             if error.code != "BlobNotFound":
                 raise

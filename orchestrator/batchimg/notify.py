@@ -1,6 +1,6 @@
 """Notify: tell a webhook that a run is over. Its URL is a secret: nothing here repeats more of it than its host."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_exponential
@@ -10,6 +10,9 @@ from batchimg.events import Observer, Told
 from batchimg.watch import RunStatus
 from batchimg_worker.storage import is_loopback
 from batchimg_worker.version import __version__
+
+if TYPE_CHECKING:
+    import requests
 
 BELL = "bell"
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 10.0
@@ -23,7 +26,7 @@ def check_target(target: str) -> str:
         return target
     try:
         parts = urlsplit(target)
-        host = parts.hostname
+        host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
     if host is None or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(target))):
@@ -57,11 +60,8 @@ def message_of(status: RunStatus) -> dict[str, Any]:
 
 def notify(target: str, status: RunStatus, observer: Observer) -> bool:
     """POST the message, three times at most. That it was not taken is a remark, never an error: False."""
-    import requests
-
     host = urlsplit(target).hostname
-    with requests.Session() as session:
-        session.trust_env = not is_loopback(target)
+    with session_for(target) as session:
         attempts = Retrying(
             retry=retry_if_result(lambda answer: answer is not None and answer[0]),
             stop=stop_after_attempt(ATTEMPTS),
@@ -77,6 +77,35 @@ def notify(target: str, status: RunStatus, observer: Observer) -> bool:
     return False
 
 
+def session_for(target: str) -> "requests.Session":
+    """What posts to a webhook: through the environment's proxy, but without anybody's password."""
+    import requests
+
+    session = requests.Session()
+    session.trust_env = not is_loopback(target)
+    session.auth = _UrlAuth()
+    return session
+
+
+def _trouble(error: Exception) -> str:
+    import requests
+
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not trusted, or it speaks no TLS"
+    return "it did not answer in time" if isinstance(error, requests.Timeout) else "it cannot be reached"
+
+
+class _UrlAuth:
+    """Signs in with what the URL itself says: without it, `requests` would send what ~/.netrc has for that host."""
+
+    def __call__(self, request: Any) -> Any:
+        from requests.auth import HTTPBasicAuth
+        from requests.utils import get_auth_from_url
+
+        own = get_auth_from_url(request.url)
+        return HTTPBasicAuth(*own)(request) if any(own) else request
+
+
 def _post(session: Any, target: str, status: RunStatus) -> tuple[bool, str] | None:
     """None where it was taken; else whether it is worth another attempt, and why it was not."""
     import requests
@@ -90,8 +119,10 @@ def _post(session: Any, target: str, status: RunStatus) -> tuple[bool, str] | No
             allow_redirects=False,
             stream=True,
         )
-    except requests.RequestException as error:
-        return isinstance(error, requests.ConnectionError | requests.Timeout), type(error).__name__
+    except (requests.RequestException, ValueError) as error:  # urllib3's own of a host's name is the latter
+        untrusted = isinstance(error, requests.exceptions.SSLError)
+        again = isinstance(error, requests.ConnectionError | requests.Timeout) and not untrusted
+        return again, f"{_trouble(error)} ({type(error).__name__})"
     answer.close()
     code = int(answer.status_code)
     if 200 <= code < 300:

@@ -60,7 +60,8 @@ class Plan:
 
     def _entry(self, index: int) -> ImageEntry:
         path, size, md5 = self.dataset.paths[index], self.dataset.sizes[index], self.dataset.md5(index)
-        return ImageEntry(path=path, size=size, md5=md5, apart=True if self.dataset.has_rival(path) else None)
+        apart = True if self.dataset.has_rival(path) else None
+        return ImageEntry(path=path, size=size, md5=md5, etag=self.dataset.etag(index), apart=apart)
 
     @property
     def instructions(self) -> Instructions:
@@ -96,15 +97,18 @@ def plan_hash(plan: Plan, source: Source) -> str:
     for chunk in plan.chunks:
         digest.update(b"\0chunk\0")
         for index in chunk:
-            path, size, md5 = plan.dataset.paths[index], plan.dataset.sizes[index], plan.dataset.md5(index)
-            tag = plan.dataset.tags[index] if plan.dataset.tags and md5 is None else ""
-            digest.update(f"{path}\0{size}\0{md5}\0{tag}\n".encode())
+            digest.update(f"{_content(plan.dataset, index)}\0{plan.dataset.etag(index) or ''}\n".encode())
     for one in plan.split:
-        path, size, md5 = plan.dataset.paths[one.index], plan.dataset.sizes[one.index], plan.dataset.md5(one.index)
-        digest.update(f"\0split\0{path}\0{size}\0{md5}\0{one.bands}\n".encode())
+        tag = plan.dataset.etag(one.index)
+        content = _content(plan.dataset, one.index) + (f"\0{tag}" if tag else "")
+        digest.update(f"\0split\0{content}\0{one.bands}\n".encode())
     for rejected in plan.dataset.rejected:
         digest.update(f"\0rejected\0{rejected.path}\n".encode())
     return digest.hexdigest()
+
+
+def _content(dataset: Dataset, index: int) -> str:
+    return f"{dataset.paths[index]}\0{dataset.sizes[index]}\0{dataset.md5(index)}"
 
 
 def run_id(name: str, plan_digest: str) -> str:

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from batchimg.canary import images_for
+from batchimg.canary import images_for, of_line
 from batchimg.connect import Services
 from batchimg.estimate import Estimate, Workload, estimate
 from batchimg.fleet import fleet_of
 from batchimg.lineage import lineage
 from batchimg.measured import measured
-from batchimg.plan import Plan, is_canary
+from batchimg.plan import Plan
 from batchimg.prices import load_prices
+from batchimg.run_document import read_run
 from batchimg.runs import all_runs
 from batchimg.settings import Settings
 from batchimg.speed import Speed, given, guessed
@@ -34,8 +35,20 @@ def quote(settings: Settings, plan: Plan, services: Services | None) -> Estimate
     if not len(plan.dataset):
         return "there is nothing to do"
     found = estimate(Workload.of(plan), speed_of(settings, plan, services), fleet, table.storage)
-    had_one = plan.parent is not None and is_canary(plan.parent)
-    return found if had_one else replace(found, canary=images_for(settings, plan))
+    return found if _had_canary(services, plan) else replace(found, canary=images_for(settings, plan))
+
+
+def quote_retry(services: Services, plan: Plan) -> Estimate | str:
+    """As `quote`, for a retry, which has no canary."""
+    found = quote(services.settings, plan, services)
+    return found if isinstance(found, str) else replace(found, canary=0)
+
+
+def _had_canary(services: Services | None, plan: Plan) -> bool:
+    """Whether the line that a plan goes on had its canary; what is new then has none."""
+    if services is None or plan.parent is None:
+        return False
+    return of_line(lineage(services, read_run(services.runs, plan.parent)), plan) is not None
 
 
 def speed_of(settings: Settings, plan: Plan, services: Services | None) -> Speed:

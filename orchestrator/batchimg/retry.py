@@ -147,6 +147,7 @@ class _Rest:
         self.paths: list[str] = []
         self._sizes = array("Q")
         self._digests = bytearray()
+        self._tags: list[str] = []
         self.quarantined = self.unsent = 0
         self.states = Counter[str]()
 
@@ -167,6 +168,7 @@ class _Rest:
             self.of_split_runs.setdefault((row["run"], row["chunk"]), []).append(row["path"])
         self._sizes.append(row["size"])
         self._digests += bytes.fromhex(row["md5"]) if row["md5"] else bytes(16)
+        self._tags.append(row["etag"] or "")
 
     def dataset(self, spec: RunSpec) -> Dataset:
         everything = Dataset(
@@ -177,6 +179,7 @@ class _Rest:
             paths=self.paths,
             sizes=self._sizes,
             digests=bytes(self._digests),
+            tags=self._tags if any(self._tags) else [],
         )
         return everything.only(sorted(range(len(self.paths)), key=self.paths.__getitem__))
 

@@ -8,8 +8,9 @@ from batchimg.connect import Services
 from batchimg.errors import InputError, UnknownRun
 from batchimg.events import Observer, Progressed, Told, nobody
 from batchimg.parallel import in_parallel
+from batchimg.run_document import read_run
 from batchimg.submit import ENDED
-from batchimg_worker.contract import RUN_NAME, RunSpec, parse, run_path
+from batchimg_worker.contract import RUN_NAME, RunSpec, run_path
 from batchimg_worker.errors import ContractError, ContractVersionError, RecipeError, StorageError
 from batchimg_worker.storage import Container
 
@@ -28,11 +29,11 @@ def all_runs(services: Services, observer: Observer = nobody) -> list[RunSpec]:
 
     def read(name: str) -> RunSpec | None:
         try:
-            return parse(RunSpec, services.runs.read(run_path(name)), run_path(name))
+            return read_run(services.runs, name)
         except (ContractVersionError, RecipeError):  # of another version, or with operations that are not here
             return None
         except ContractError as error:
-            observer(Told(f"Left out: {error.message}. `batchimg delete` cannot know it; delete the blobs of {name}/."))
+            observer(Told(f"Left out: {error.message}. {error.hint}"))
             return None
         except StorageError as error:
             if error.code == "BlobNotFound":  # being deleted, or interrupted before it began
@@ -43,11 +44,14 @@ def all_runs(services: Services, observer: Observer = nobody) -> list[RunSpec]:
     return sorted(specs, key=lambda spec: spec.created, reverse=True)
 
 
-def find_run(services: Services, wanted: str | None) -> RunSpec:
-    """A run by its id, by the beginning of it, or the latest one. Raises UnknownRun."""
+def find_run(services: Services, wanted: str | None, observer: Observer = nobody) -> RunSpec:
+    """A run by its id, by the beginning of it, or the latest one. Raises UnknownRun, ContractError if it is damaged.
+
+    The observer is told of damaged runs where all had to be read.
+    """
     if wanted is not None and re.match(RUN_NAME, wanted) and services.runs.stat(run_path(wanted)) is not None:
-        return parse(RunSpec, services.runs.read(run_path(wanted)), run_path(wanted))
-    specs = all_runs(services)
+        return read_run(services.runs, wanted)
+    specs = all_runs(services, observer)
     if not specs:
         raise UnknownRun("there are no runs yet", "Start one: batchimg submit --dataset FOLDER")
     if wanted is None:

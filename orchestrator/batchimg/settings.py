@@ -213,4 +213,5 @@ def _translated(error: ValidationError, path: Path | None) -> SettingsError:
         hint = f"Did you mean {near[0]}?" if near else "docs/settings.md lists all settings."
         return SettingsError(f"unknown setting {name!r} in {path}", hint)
     value = "" if "key" in name else f" {first.get('input')!r}"
-    return SettingsError(f"setting {name}{value}: {first['msg']}", "docs/settings.md lists all settings.")
+    message = first["msg"].removeprefix("Value error, ")
+    return SettingsError(f"setting {name}{value}: {message}", "docs/settings.md lists all settings.")

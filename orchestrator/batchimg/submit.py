@@ -13,6 +13,7 @@ from batchimg.events import Observer, Progressed, nobody
 from batchimg.parallel import in_parallel
 from batchimg.plan import Plan, spec_of
 from batchimg.refusal import refusal_noted
+from batchimg.run_document import read_run
 from batchimg.settings import Settings
 from batchimg.split import joins_of
 from batchimg_worker.contract import (
@@ -23,11 +24,11 @@ from batchimg_worker.contract import (
     attachment_path,
     dump,
     manifest_path,
-    parse,
     rejected_path,
     result_path,
     run_path,
 )
+from batchimg_worker.errors import ContractError, ContractVersionError
 
 MOST_RANGES = 1_000  # of tasks that the last one waits for; with more, the laptop merges the ledger
 ENDED = frozenset({"completed", "terminating", "deleting"})  # states of a job that takes no more tasks
@@ -55,16 +56,16 @@ def submit(plan: Plan, name: str, source: Source, services: Services, observer: 
     spec = spec_of(plan, name, source, datetime.now(UTC))
     known = _existing(services, spec.run)
     jobs = services.batch.jobs(spec.run)
-    missing = _missing(services, spec) if known is not None else list(range(spec.chunks))
-    if not missing:
-        finish_submit(services, spec)
-        total = plan.known + len(plan.dataset) if plan.known else 0
-        return Submitted(known or spec, resumed=known is not None, ended=True, known=total)
     if known is None:
         _write_rejected(plan, spec, services)
         for one in plan.attachments:
             services.runs.write(attachment_path(spec.run, one.attachment), one.content)
         services.runs.write(run_path(spec.run), dump(spec))
+    missing = _missing(services, spec)
+    if not missing:
+        finish_submit(services, spec)
+        total = plan.known + len(plan.dataset) if plan.known else 0
+        return Submitted(known or spec, resumed=known is not None, ended=True, known=total)
     _write_manifests(plan, spec, services, observer)
     number = 1 if not jobs else jobs[-1].number + (jobs[-1].state in ENDED)
     try:
@@ -100,9 +101,15 @@ def _start(services: Services, spec: RunSpec, job: str, chunks: list[int], obser
 
 
 def _existing(services: Services, run: str) -> RunSpec | None:
+    """The run's description; None where there is none, or one that is damaged: all of it follows from the plan."""
     if services.runs.stat(run_path(run)) is None:
         return None
-    return parse(RunSpec, services.runs.read(run_path(run)), run_path(run))
+    try:
+        return read_run(services.runs, run)
+    except ContractVersionError:
+        raise
+    except ContractError:
+        return None
 
 
 def _missing(services: Services, spec: RunSpec) -> list[int]:

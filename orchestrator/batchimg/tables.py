@@ -74,8 +74,8 @@ def plan_values(plan: "Plan") -> dict[str, Any]:
     }
 
 
-def plan_table(plan: "Plan", *more: tuple[str, object]) -> RenderableType:
-    """A plan for people, and ``more`` lines after those about what is done."""
+def plan_table(plan: "Plan", *more: tuple[str, object], again: bool = False) -> RenderableType:
+    """A plan for people, and ``more`` lines after those about what is done; ``again``: it is a retry's."""
     dataset = plan.dataset
     rows: list[tuple[str, object]] = [
         ("Dataset", dataset.label),
@@ -90,9 +90,10 @@ def plan_table(plan: "Plan", *more: tuple[str, object]) -> RenderableType:
         told = f"{count(len(plan.split), 'image')} over {bands:,} tasks, and one each that joins"
         rows.append(("Split", told if bands else "no image: none is done in tiles"))
     if plan.parent is not None:
+        all_again = "" if again else "; --all does them again"
         rows[1:2] = [
-            ("New", f"{count(len(dataset), 'image')} ({size(dataset.bytes)})"),
-            ("Done before", f"{count(plan.known, 'image')}, in run {plan.parent}; --all does them again"),
+            ("Again" if again else "New", f"{count(len(dataset), 'image')} ({size(dataset.bytes)})"),
+            ("Done before", f"{count(plan.known, 'image')}, in run {plan.parent}{all_again}"),
         ]
     if dataset.ignored or dataset.hidden:
         rows.append(("Left alone", f"{dataset.ignored:,} other files, {dataset.hidden:,} hidden"))

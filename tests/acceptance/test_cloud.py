@@ -130,6 +130,17 @@ def test_a_start_task_that_fails_leaves_nodes_that_are_a_problem(account):
     until(lambda: any("do not work" in message for message in account.problems()), "a node that does not work")
 
 
+def test_a_pool_that_keeps_its_nodes_is_a_warning_and_one_with_a_formula_is_not(account):
+    def warnings():
+        return [one.message for one in account.findings() if one.level == "warning" and "does not scale" in one.message]
+
+    account.pool(enableAutoScale=True, autoScaleFormula="$TargetDedicatedNodes = 2;")
+    assert warnings() == []
+    account.client.begin_delete_pool("batchimg").wait()
+    account.pool(targetDedicatedNodes=2)
+    assert warnings() == ["pool 'batchimg' does not scale by itself: 2 nodes cost money while nothing runs"]
+
+
 def test_an_image_is_a_problem_after_its_end_and_a_warning_before(account):
     account.pool()
     image = account.services.batch.pool("batchimg").image

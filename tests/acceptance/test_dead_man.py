@@ -8,6 +8,7 @@ import pytest
 from batch_emulator.account import Settings
 from batchimg.batch import ADDING_HOURS
 
+from autoscale_curves import formula
 from command_line import until
 from pictures import noise
 from stage import stage
@@ -17,17 +18,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:Depreca
 SCALE = 40_000  # a day in two seconds
 ADD_TASKS = "POST /jobs/{jobId}/addtaskcollection"
 WORKER = "/bin/sh -c 'sleep 600' worker"
-FORMULA = "$TargetDedicatedNodes = min(2, $PendingTasks.GetSample(1));"
 
 
 @pytest.fixture(scope="module")
 def fast(batchimg):
-    """An account on which a day goes by in two seconds, with a pool that scales by itself."""
+    """An account on which a day goes by in two seconds, with a pool that scales by the formula of `pulumi/`."""
     with stage(batchimg, Settings(time_scale=SCALE)) as made:
         pool = made.pool(
             "scaled",
             enable_auto_scale=True,
-            auto_scale_formula=FORMULA,
+            auto_scale_formula=formula(slots=1, max_spot=2, max_dedicated=0),
             auto_scale_evaluation_interval=timedelta(minutes=5),
         )
         made.environment.update(BATCHIMG_POOL=pool, BATCHIMG_WORKER_COMMAND=WORKER)
@@ -50,9 +50,13 @@ def test_a_submit_that_is_killed_in_the_middle_of_its_tasks_ends_by_itself(batch
     limits = {(task.constraints.max_wall_clock_time, task.constraints.max_task_retry_count) for task in tasks}
     assert limits == {(timedelta(hours=12), 3)}
     until(lambda: not list(fast.client.list_nodes("scaled")), "the end of the last node")
-    assert fast.client.get_pool("scaled").target_dedicated_nodes == 0
+    until(lambda: targets(fast.client.get_pool("scaled")) == (0, 0), "a pool that wants no nodes")
     said = batchimg("why", job.id, "--json", expect=1, **fast.environment)
     assert '"reason": "submit-died"' in said.stdout
+
+
+def targets(pool) -> tuple[int, int]:
+    return pool.target_low_priority_nodes, pool.target_dedicated_nodes
 
 
 def test_a_run_whose_tasks_never_end_is_ended_after_its_hours(batchimg, fast, tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,10 +17,10 @@ from batchimg.connect import Services
 from batchimg.retry import Wanted, plan_retry, start_retry
 from batchimg.runs import find_run
 from batchimg.settings import Settings
-from batchimg_worker.contract import heartbeat_path, ledger_path, manifest_path, part_path, result_path
+from batchimg_worker.contract import heartbeat_path, ledger_path, manifest_path, part_path, result_path, run_path
 from batchimg_worker.storage import BlobStore
 
-from command_line import until
+from command_line import BATCHIMG, until
 from pictures import noise
 from rehearsal import EMPTY, rehearsing
 
@@ -115,6 +116,9 @@ def test_a_retry_does_what_is_not_done_and_both_runs_are_seen_as_one(batchimg, t
     run = json.loads(done.stdout.strip().splitlines()[-1])["run"]
     plan = json.loads(batchimg("retry", run, "--plan", "--json").stdout)
     assert (plan["images"], plan["done_before"], plan["parent"]) == (2, 6, run)
+    assert (plan["quarantined"], plan["unsent"], plan["cost"]["canary"]) == (0, 0, 0)
+    assert plan["cost"]["seconds_from"] == f"6 images of run {run}"
+    assert 0 < plan["cost"]["total"]["low"] < plan["cost"]["total"]["high"]
     assert "nothing of run" in batchimg("retry", run, "--cause", "no such cause", expect=2).stderr
     done = batchimg("retry", run, "--cause", "megapixels", "--wait", "--json")
     status = json.loads(done.stdout.strip().splitlines()[-1])
@@ -133,6 +137,38 @@ def test_a_retry_does_what_is_not_done_and_both_runs_are_seen_as_one(batchimg, t
     page = (tmp_path / "page.html").read_text()
     assert all(name in page for name in names)
     assert status["run"] in batchimg("delete", run, "--yes", expect=2).stderr
+
+
+@pytest.fixture
+def long_ledger(runs) -> Iterator[str]:
+    """A run that nobody made, whose ledger is longer than what is written at once."""
+    golden, run = Path(__file__).parents[1] / "contract" / "golden", "long-0123456789"
+    spec = json.loads((golden / "run-v1.json").read_text()) | {"run": run, "chunks": 1, "rejected": 0}
+    header, record, *_ = (golden / "result-v1.jsonl").read_bytes().splitlines(keepends=True)
+    runs.write(run_path(run), json.dumps(spec).encode())
+    runs.write(result_path(run, 0), header + record * 2_000)
+    yield run
+    for blob in list(runs.list(f"{run}/")):
+        runs.delete(blob.path)
+
+
+def test_a_reader_of_a_ledger_that_goes_away_is_no_failure(batchimg, long_ledger):
+    assert in_shell(batchimg, f"ledger {long_ledger} --csv | head -c 1 >/dev/null") == (0, "")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_ledger_that_cannot_be_written_out_is_told_once(batchimg, long_ledger, kind):
+    told = "batchimg: the answer cannot be written: No space left on device\n  See to where it goes.\n"
+    assert in_shell(batchimg, f"ledger {long_ledger} --{kind} >/dev/full") == (3, told)
+
+
+def in_shell(batchimg, command: str) -> tuple[int, str]:
+    """Exit code and stderr of a command with its redirections."""
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {BATCHIMG} {command}"],
+        check=False, capture_output=True, text=True, env=batchimg.environment(), timeout=60,
+    )  # fmt: skip
+    return done.returncode, done.stderr
 
 
 def test_a_merge_knows_results_parts_and_chunks_without_either(batchimg, runs):

@@ -1,30 +1,23 @@
 """What a run would cost, may cost and has cost; and a canary before a large one, as a user types them."""
 
 import json
-from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from batchimg.batch import Batch
-from batchimg.connect import Services
 from batchimg.cost import run_cost
 from batchimg.errors import RunFailed
-from batchimg.events import Progressed, nobody
-from batchimg.ledger import batches
-from batchimg.lineage import lineage
-from batchimg.order import Order
+from batchimg.events import Progressed
 from batchimg.plan import is_canary
-from batchimg.recipes import read_instructions
 from batchimg.retry import Wanted, plan_retry
-from batchimg.runs import all_runs, find_run
+from batchimg.runs import find_run
 from batchimg.settings import Settings
-from batchimg.watch import follow
 from batchimg_worker.contract import result_path, run_path
-from batchimg_worker.storage import BlobStore
 
 from command_line import Command
+from in_process import ended, placed, rows_of, runs_of, services_of
 from pictures import noise
 from rehearsal import SPOT, rehearsing
 
@@ -34,22 +27,8 @@ SLOWLY = ("--operations", Path(__file__).with_name("slow_operations.py"), "--op"
 
 @pytest.fixture(scope="module")
 def services(batchimg):
-    stack = batchimg.stack()["stack"]
-    batch = Batch(stack["batch_endpoint"], stack["batch_account"], stack["batch_key"])
-    found = Services(batch, BlobStore(stack["blob_endpoint"], stack["storage_key"]), Settings(), is_local=True)
-    yield found
-    found.batch.close()
-    found.store.close()
-
-
-def runs_of(services, name: str) -> list[str]:
-    return [spec.run for spec in all_runs(services) if spec.run.startswith(f"{name}-")]
-
-
-def rows_of(services, run: str) -> list[dict]:
-    """Path, status and run of each image, the latest record of each."""
-    found = batches(services, lineage(services, find_run(services, run)), ["path", "status", "run"])
-    return [row for batch in found for row in batch.to_pylist()]
+    with services_of(batchimg) as found:
+        yield found
 
 
 def test_a_plan_tells_time_and_price_and_touches_nothing(tmp_path):
@@ -66,22 +45,13 @@ def test_a_plan_tells_time_and_price_and_touches_nothing(tmp_path):
         assert 0 < cost[name]["low"] <= cost[name]["expected"] <= cost[name]["high"]
     parts = cost["vm"]["expected"] + cost["transactions"] + cost["storage_month"]
     assert cost["total"]["expected"] == pytest.approx(parts)
-    told = alone("submit", "--dataset", folder, *RECIPE, "--plan", BATCHIMG_EXPECTED_SECONDS="3600").stdout
-    assert "expected_seconds" in told
-    assert "list prices of westeurope" in " ".join(told.split())
+    most = ("--plan", "--max-cost", 1)
+    told = alone("submit", "--dataset", folder, *RECIPE, *most, BATCHIMG_EXPECTED_SECONDS="36000")
+    assert "expected_seconds" in told.stdout
+    assert "list prices of westeurope" in " ".join(told.stdout.split())
+    assert "Without --plan it would be refused: this run is expected to cost $" in told.stderr
     assert list(alone.home.iterdir()) == []
     assert before == {file: file.stat().st_mtime_ns for file in folder.iterdir()}
-
-
-def placed(services, folder: Path, *, observer=nobody, **settings):
-    """Submit in this process, with settings of its own."""
-    chosen = Settings(**settings)
-    order = Order.of(chosen, str(folder), read_instructions(None, ["flip=horizontal"], ()))
-    return order.place(replace(services, settings=chosen), observer)
-
-
-def ended(services, spec):
-    return deque(follow(services, spec, 0.2), maxlen=1)[0]
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,8 @@
 import base64
 import json
 import re
+import socket
+import ssl
 import stat
 import threading
 from collections.abc import Iterator
@@ -10,17 +12,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from batch_emulator.account import Settings
 from batchimg import still
 from batchimg.connect import connect
 from batchimg.errors import SettingsError
 from batchimg.events import Told
-from batchimg.notify import check_target, notify
+from batchimg.notify import check_target, notify, session_for
 from batchimg.runs import find_run
 from batchimg.settings import load_settings
 from batchimg.watch import status
@@ -40,6 +48,7 @@ from stage import Stage, stage, task
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 
+FILM = Path(__file__).parents[2] / "samples" / "operations" / "film.py"
 TOKEN = "hook-secret-5d1f"  # what makes a webhook's URL a secret
 
 
@@ -47,6 +56,7 @@ TOKEN = "hook-secret-5d1f"  # what makes a webhook's URL a secret
 class Hook:
     """A webhook that answers as it is told, then with 200."""
 
+    server: ThreadingHTTPServer
     url: str = ""
     answers: list[int] = field(default_factory=list)
     told: list[dict] = field(default_factory=list)
@@ -54,8 +64,6 @@ class Hook:
 
 @contextmanager
 def hook(*answers: int) -> Iterator[Hook]:
-    made = Hook(answers=list(answers))
-
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             made.told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
@@ -70,6 +78,7 @@ def hook(*answers: int) -> Iterator[Hook]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made = Hook(server, answers=list(answers))
     made.url = f"http://127.0.0.1:{server.server_port}/hook?token={TOKEN}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -100,7 +109,10 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def finished(batchimg, made, tmp_path_factory) -> Finished:
-    """A run with all that can be left behind: pictures, a failure, logs, a download, a gallery, a notification."""
+    """A run with all that can be left behind.
+
+    A canary, operations of one's own, pictures, a failure, logs, a download, a gallery, a retry, notifications.
+    """
     folder = noise(tmp_path_factory.mktemp("data") / "left", 3)
     (folder / "broken.png").write_bytes(b"no picture")
     said: list[str] = []
@@ -112,7 +124,8 @@ def finished(batchimg, made, tmp_path_factory) -> Finished:
 
     with hook(503) as hooked:
         submit = ("submit", "--dataset", folder, "--chunk-images", 2, "--op", "rotate=20", "--wait", "--json")
-        last = json.loads(run(*submit, "--notify", hooked.url, expect=1).splitlines()[-1])
+        own = ("--operations", FILM, "--op", "vignette=0.7", "--canary", 1, "--max-cost", 9)
+        last = json.loads(run(*submit, *own, "--notify", hooked.url, expect=1).splitlines()[-1])
         told = list(hooked.told)
     out, page = batchimg.home / "left-out", batchimg.home / "left.html"
     run("status", last["run"], expect=1)
@@ -120,13 +133,14 @@ def finished(batchimg, made, tmp_path_factory) -> Finished:
     run("logs", last["run"])
     run("download", last["run"], "--to", out)
     run("gallery", last["run"], "--to", page)
+    run("retry", last["run"], "--wait", expect=1)
     return Finished(last["run"], "\n".join(said), last, told, out, page)
 
 
 def test_a_webhook_is_told_once_it_answers(finished):
     assert len(finished.told) == 2  # it was busy the first time
     message = finished.told[1]
-    assert message["text"] == f"batchimg: run {finished.run} is completed: 3 of 4 images done, 1 failed."
+    assert message["text"] == f"batchimg: run {finished.run} is completed: 2 of 3 images done, 1 failed."
     assert (message["event"], message["state"], message["causes"]) == ("run-over", "completed", {"DecodeError": 1})
 
 
@@ -157,6 +171,58 @@ def test_a_webhook_that_is_not_there_is_a_remark(made, finished):
     assert TOKEN not in remarks[0].text
 
 
+def test_a_webhook_that_hangs_is_a_remark(made, finished, monkeypatch):
+    monkeypatch.setattr("batchimg.notify.ANSWER_SECONDS", 0.05)
+    remarks: list[Told] = []
+    with in_process(made) as services, socket.create_server(("127.0.0.1", 0)) as silent:
+        now = status(services, find_run(services, finished.run))
+        assert not notify(f"http://127.0.0.1:{silent.getsockname()[1]}/{TOKEN}", now, remarks.append)
+    assert remarks[0].text.endswith("it did not answer in time (ReadTimeout).")
+
+
+def test_a_webhook_whose_certificate_nobody_signed_is_told_nothing(made, finished, tmp_path):
+    remarks: list[Told] = []
+    with in_process(made) as services, hook() as hooked:
+        hooked.server.socket = server_side(tmp_path).wrap_socket(hooked.server.socket, server_side=True)
+        now = status(services, find_run(services, finished.run))
+        assert not notify(hooked.url.replace("http:", "https:"), now, remarks.append)
+    assert hooked.told == []
+    assert "its certificate is not trusted" in remarks[0].text
+    assert TOKEN not in remarks[0].text
+
+
+def server_side(folder: Path) -> ssl.SSLContext:
+    """With a certificate of 127.0.0.1 that it signed itself."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now, names = datetime.now(UTC), x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
+    pem = made.add_extension(names, critical=True).sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    own = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "self.pem").write_bytes(own + pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "self.pem")
+    return context
+
+
+def test_a_webhook_gets_the_password_of_its_url_and_none_of_netrc(tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text(f"default login me password {TOKEN}\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for target, sent in (("https://hooks.example/x", None), ("https://a:b@hooks.example/x", "Basic YTpi")):
+        with session_for(target) as session:
+            prepared = session.prepare_request(requests.Request("POST", target))
+        assert prepared.headers.get("Authorization") == sent
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_a_host_that_cannot_be_is_a_remark(made, finished, host):
+    remarks: list[Told] = []
+    with in_process(made) as services:
+        now = status(services, find_run(services, finished.run))
+    assert not notify(f"https://{host}/{TOKEN}", now, remarks.append)
+    assert "it cannot be reached" in remarks[0].text
+    assert TOKEN not in remarks[0].text
+
+
 def test_the_setting_notifies_as_the_option_does_and_its_url_is_not_repeated(batchimg, made, finished):
     with hook(404) as hooked:
         environment = made.environment | {"BATCHIMG_NOTIFY": hooked.url}
@@ -166,7 +232,9 @@ def test_the_setting_notifies_as_the_option_does_and_its_url_is_not_repeated(bat
     assert TOKEN not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("target", [f"http://example.com/{TOKEN}", f"ftp://x/{TOKEN}", TOKEN, f"https://[{TOKEN}"])
+@pytest.mark.parametrize(
+    "target", [f"http://example.com/{TOKEN}", f"ftp://x/{TOKEN}", TOKEN, f"https://[{TOKEN}", f"https://a:b/{TOKEN}"]
+)
 def test_a_target_that_is_none_is_refused_and_not_repeated(target):
     with pytest.raises(SettingsError, match="neither an https URL nor `bell`") as caught:
         check_target(target)
@@ -210,7 +278,8 @@ def test_nothing_that_a_run_leaves_holds_a_key_a_signature_or_a_token(batchimg, 
     nodes = made.server.emulator.account.folders.root
     files = [*nodes.rglob("*"), *finished.out.rglob("*"), finished.page, *(batchimg.home / "logs").rglob("*")]
     left |= {str(file): file.read_bytes() for file in files if file.is_file()}
-    for part in ("results/", "manifests/", "logs/", "run.json", "task 0", "stderr.txt", "left.html", "results.jsonl"):
+    parts = ["results/", "manifests/", "logs/", "run.json", "task 0", "stderr.txt", "left.html", "results.jsonl"]
+    for part in (*parts, "left-canary-", "left-r1-", "operations/", "job left-canary-", "job left-r1-"):
         assert any(part in name for name in left), f"no {part} among what was looked at"
     assert [leak for name, content in left.items() for leak in leaks(name, content, keys)] == []
 

@@ -36,10 +36,12 @@ LINES = {
     "manifest-v1.jsonl": (ManifestHeader, ImageEntry),
     "manifest-v1-apart.jsonl": (ManifestHeader, ImageEntry),
     "manifest-v1-bands.jsonl": (ManifestHeader, ImageEntry),
+    "manifest-v1-etag.jsonl": (ManifestHeader, ImageEntry),
     "result-v1.jsonl": (ResultHeader, ImageResult),
     "result-v1-attempts.jsonl": (ResultHeader, ImageResult),
     "result-v1-operations.jsonl": (ResultHeader, ImageResult),
     "result-v1-bands.jsonl": (ResultHeader, ImageResult),
+    "result-v1-etag.jsonl": (ResultHeader, ImageResult),
     "part-v1.jsonl": (PartHeader, ImageResult),
 }
 

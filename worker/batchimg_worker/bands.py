@@ -99,6 +99,7 @@ def undone(entry: ImageEntry, bands: tuple[ImageResult, ...]) -> ImageResult | N
         path=entry.path,
         size=entry.size,
         md5=entry.md5,
+        etag=entry.etag,
         status=first.status,
         error_type=first.error_type,
         message=first.message if alike else f"band {number} of {len(bands)}: {first.message}",

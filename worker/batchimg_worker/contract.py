@@ -56,6 +56,7 @@ RunName = Annotated[str, Field(pattern=RUN_NAME)]
 RelativePath = Annotated[str, Field(min_length=1), AfterValidator(_safe)]
 Prefix = Annotated[str, AfterValidator(_safe_prefix)]
 Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+ETag = Annotated[str, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Tiles = Literal["auto", "always", "off"] | Annotated[int, Field(ge=16, le=65_536)]
@@ -165,12 +166,13 @@ class ImageEntry(Document):
 
     ``apart``: the results of another original of the run could get this one's name (see `naming.output_name`).
     With ``band`` only that part of its results is made; with ``joins`` they are joined from the bands that the tasks
-    of these chunks have made, from top to bottom.
+    of these chunks have made, from top to bottom. ``etag`` is that of a blob without a checksum, as it was submitted.
     """
 
     path: RelativePath
     size: Count
     md5: Md5 | None = None
+    etag: ETag | None = None
     apart: Literal[True] | None = None
     band: Band | None = None
     joins: Annotated[tuple[Count, ...], Field(min_length=1)] | None = None
@@ -232,6 +234,7 @@ class ImageResult(Document):
     path: str
     size: Count
     md5: Md5 | None = None
+    etag: ETag | None = None
     status: Literal["done", "failed", "quarantined"]
     error_type: str | None = None
     message: str | None = None

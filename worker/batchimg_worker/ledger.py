@@ -62,6 +62,7 @@ SCHEMA = pa.schema(
         *(("seconds", _SECONDS), ("peak_memory_bytes", pa.int64()), ("run", pa.string())),
         *(("recipe_hash", pa.string()), ("chunk", pa.int32()), ("attempt", pa.int32()), ("job", pa.string())),
         *(("node", pa.string()), ("worker_version", pa.string()), ("operations", pa.list_(pa.string()))),
+        ("etag", pa.string()),
     ],
     metadata={"schema_version": "1"},
 )
@@ -255,4 +256,4 @@ def _missing(reader: _Reader, chunk: int, seen: set[str], every: _Row) -> Iterat
     parse(ManifestHeader, next(lines, b""), path)
     for entry in parse_lines(ImageEntry, lines, path):
         if entry.path not in seen and entry.band is None:
-            yield {"path": entry.path, "size": entry.size, "md5": entry.md5} | every
+            yield {"path": entry.path, "size": entry.size, "md5": entry.md5, "etag": entry.etag} | every

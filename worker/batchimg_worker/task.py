@@ -170,6 +170,7 @@ def _quarantined(runs: Container, journal: Journal, condemned: Mapping[str, Reas
                 path=entry.path,
                 size=entry.size,
                 md5=entry.md5,
+                etag=entry.etag,
                 status="quarantined",
                 error_type=reason.error_type,
                 message=reason.message,

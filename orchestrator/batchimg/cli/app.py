@@ -5,10 +5,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -75,37 +73,32 @@ def main() -> None:
     sys.exit(code)
 
 
-class Answers(io.TextIOWrapper):
-    """Standard output, whose errors are told apart from those of other files."""
+class Answers(io.FileIO):
+    """Standard output, whose errors are told apart from those of other files, whether text or bytes are written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream.fileno(), "w", closefd=False)
+        self._stream = stream  # which would close the file when it goes
 
     @classmethod
-    def instead_of(cls, stream: TextIO) -> "Answers":
+    def instead_of(cls, stream: TextIO) -> TextIO:
         """Take over what a stream writes to."""
-        encoding, errors, lines = stream.encoding, stream.errors, stream.isatty()
-        binary = stream.detach() if isinstance(stream, io.TextIOWrapper) else stream.buffer
-        return cls(binary, encoding=encoding, errors=errors, line_buffering=lines)
+        binary = io.BufferedWriter(cls(stream))
+        return io.TextIOWrapper(binary, stream.encoding, stream.errors, line_buffering=stream.isatty())
 
-    def write(self, text: str) -> int:
-        """Raises AnswerLost where the system refuses."""
-        with _told():
-            return super().write(text)
+    def write(self, content: Any) -> Any:
+        """Raises AnswerLost where the system refuses, a BrokenPipeError without a number where nobody reads.
 
-    def flush(self) -> None:
-        """Raises AnswerLost where the system refuses."""
-        with _told():
-            super().flush()
+        With its number, typer would take that one for itself, and exit with 1.
+        """
+        from batchimg.errors import AnswerLost
 
-
-@contextmanager
-def _told() -> Iterator[None]:
-    from batchimg.errors import AnswerLost
-
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise AnswerLost(f"the answer cannot be written: {error.strerror}", "See to where it goes.") from error
+        try:
+            return super().write(content)
+        except BrokenPipeError:
+            raise BrokenPipeError from None
+        except OSError as error:
+            raise AnswerLost(f"the answer cannot be written: {error.strerror}", "See to where it goes.") from error
 
 
 def _lost(error: Exception) -> int:
@@ -123,6 +116,8 @@ def _run() -> int:
 
     from typer.exceptions import TyperException
 
+    from batchimg.errors import AnswerLost
+
     if not os.environ.get("BATCHIMG_DEBUG"):
         logging.getLogger("azure").setLevel(logging.CRITICAL)  # what matters of it is in our own messages
     try:
@@ -131,7 +126,7 @@ def _run() -> int:
         return _usage(error)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except BrokenPipeError as error:
+    except (BrokenPipeError, AnswerLost) as error:
         return _lost(error)
     except Exception as error:  # noqa: BLE001 - the one place where an error becomes a message
         if os.environ.get("BATCHIMG_DEBUG"):

@@ -78,7 +78,7 @@ def run_of(context: typer.Context, drawn_on: "Screen", run: str | None) -> "Iter
     from batchimg.runs import find_run
 
     with services(context, drawn_on) as connected:
-        yield connected, find_run(connected, run)
+        yield connected, find_run(connected, run, drawn_on.observe)
 
 
 def instructions_of(recipe: str | None, ops: list[str] | None, operations: list[Path] | None) -> "Instructions":

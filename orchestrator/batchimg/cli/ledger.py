@@ -88,6 +88,8 @@ def retry(  # noqa: PLR0913 - a command's options
     json: JsonOption = False,
 ) -> None:
     """Start a new run with exactly the images that a run has not done; its results include the old run's."""
+    from batchimg.prices import load_prices
+    from batchimg.quote import quote_retry
     from batchimg.retry import NothingToRetry, Wanted, plan_retry, start_retry
     from batchimg.submit import finish_submit
 
@@ -101,7 +103,8 @@ def retry(  # noqa: PLR0913 - a command's options
                 finish_submit(connected, error.spec)
             raise
         if plan:
-            drawn_on.retry(planned, json)
+            prices = load_prices(connected.settings.prices)
+            drawn_on.retry(planned, json, (quote_retry(connected, planned.plan), prices))
             return
         drawn_on.skipped(planned)
         with drawn_on.progress():

@@ -28,7 +28,7 @@ def cost(context: typer.Context, run: RunArgument = None, vm_size: SizeOption = 
     drawn_on = screen()
     settings = settings_of(context, vm_size=vm_size)
     with connect(settings, drawn_on.observe) as connected:
-        found = run_cost(connected, find_run(connected, run))
+        found = run_cost(connected, find_run(connected, run, drawn_on.observe))
     drawn_on.cost(found, load_prices(settings.prices), json)
 
 

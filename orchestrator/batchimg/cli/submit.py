@@ -21,10 +21,8 @@ from batchimg.cli.watching import NotifyOption, needs_watching, wait_for
 if TYPE_CHECKING:
     from batchimg.connect import Services
     from batchimg.console import Screen
-    from batchimg.estimate import Estimate
     from batchimg.order import Order
     from batchimg.plan import Plan
-    from batchimg.prices import PriceTable
     from batchimg.settings import Settings
 
 
@@ -134,18 +132,24 @@ def _plan_folder(order: "Order", settings: "Settings", drawn_on: "Screen", json:
 
     plan = order.plan_folder()
     if not is_reachable(settings):
-        drawn_on.plan(plan, json, _priced(settings, plan, None))
+        _draw(plan, settings, None, drawn_on, json)
         return
     with connect(settings, drawn_on.observe) as connected:
         _show(order.reduced_folder(connected, plan).plan, connected, drawn_on, json)
 
 
 def _show(plan: "Plan", connected: "Services", drawn_on: "Screen", json: bool) -> None:
-    drawn_on.plan(plan, json, _priced(connected.settings, plan, connected))
+    _draw(plan, connected.settings, connected, drawn_on, json)
 
 
-def _priced(settings: "Settings", plan: "Plan", connected: "Services | None") -> "tuple[Estimate | str, PriceTable]":
+def _draw(plan: "Plan", settings: "Settings", connected: "Services | None", drawn_on: "Screen", json: bool) -> None:
+    """Show a plan with its price, and whether `max_cost` would refuse it."""
+    from batchimg.budget import refusal_of
     from batchimg.prices import load_prices
     from batchimg.quote import quote
 
-    return quote(settings, plan, connected), load_prices(settings.prices)
+    estimated = quote(settings, plan, connected)
+    drawn_on.plan(plan, json, (estimated, load_prices(settings.prices)))
+    refused = refusal_of(estimated, settings.max_cost) if len(plan.dataset) else None
+    if refused is not None:
+        drawn_on.tell(f"Without --plan it would be refused: {refused}")

@@ -11,14 +11,14 @@ from batchimg.dataset import Dataset
 from batchimg.errors import SettingsError
 from batchimg.estimate import Fleet
 from batchimg.failure_limit import FailureLimit
-from batchimg.plan import CANARY, canary_name, check_name, clean_name, is_canary, make_plan, name_of
+from batchimg.plan import CANARY, canary_name, check_name, clean_name, is_canary, make_plan, name_of, plan_hash
 from batchimg.prices import VmPrice
 from batchimg.recipes import Instructions
 from batchimg.settings import Settings
 from batchimg.span import Span
 from batchimg.speed import Speed
 from batchimg.spread import spread
-from batchimg_worker.contract import Limits
+from batchimg_worker.contract import Limits, Source
 from batchimg_worker.recipe import recipe_from_ops
 
 
@@ -70,14 +70,33 @@ def test_a_canary_is_a_part_of_its_plan_in_a_few_chunks_and_the_same_each_time()
     assert len(canary.canary_plan(plan, 2).chunks) == 2
 
 
-def test_blobs_without_a_checksum_are_no_canary_for_they_are_not_known_again():
+def test_blobs_without_a_checksum_are_known_again_by_size_and_etag():
     plan = plan_of(100)
     digests = b"".join((b"x" * 16 if index % 4 == 0 else bytes(16)) for index in range(100))
-    blobs = replace(plan, dataset=replace(plan.dataset, tags=["etag"] * 100, digests=digests))
-    assert canary.images_for(settings(canary=50), blobs) == 25
-    first = canary.canary_plan(blobs, 10)
-    assert all(first.dataset.md5(index) for index in range(10))
-    assert canary.images_for(settings(canary=50), replace(blobs, dataset=replace(blobs.dataset, digests=b""))) == 0
+    tags = [f"tag-{index}" for index in range(100)]
+    blobs = replace(plan, dataset=replace(plan.dataset, tags=tags, digests=digests))
+    assert canary.images_for(settings(canary=50), blobs) == 50
+    known, summed = blobs.dataset.is_same, (b"x" * 16).hex()
+    assert known(1, 10_000, None, "tag-1")
+    assert not known(1, 10_000, None, "tag-2")
+    assert not known(1, 9_999, None, "tag-1")
+    assert not known(1, 10_000, summed, None)
+    assert not known(1, 10_000, None, None)
+    assert known(4, 10_000, summed, None)
+    assert not known(4, 10_000, None, "tag-4")
+    assert [entry.etag for entry in blobs.entries(0)][:5] == [None, "tag-1", "tag-2", "tag-3", None]
+
+
+def test_a_split_blob_without_a_checksum_that_was_written_anew_makes_another_run():
+    plan = plan_of(2)
+    before, after = (
+        replace(plan.dataset, tags=["a", tag], bands={"0000001.png": 2}, digests=bytes(32)) for tag in "bc"
+    )
+    ids = {
+        plan_hash(make_plan(one, plan.instructions, plan.limits), Source(container="c", prefix=""))
+        for one in (before, after)
+    }
+    assert len(ids) == 2
 
 
 def test_a_canary_is_known_by_its_name_and_no_run_can_be_named_like_one():
