@@ -9,6 +9,7 @@ does it by hand, after a change of the C files.
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -53,9 +54,10 @@ def _compiled(name: str) -> Path | None:
     stamp = library.with_suffix(".made-from")
     if library.is_file() and stamp.is_file() and stamp.read_text() == made_from:
         return library
+    fresh = library.with_stem(f"{library.stem}-{os.getpid()}")  # who runs keeps the old one; nobody sees a part
     try:
         done = subprocess.run(
-            [*command, "-o", str(library), *map(str, sources)],
+            [*command, "-o", str(fresh), *map(str, sources)],
             check=False,
             capture_output=True,
             text=True,
@@ -64,9 +66,12 @@ def _compiled(name: str) -> Path | None:
     except (OSError, subprocess.TimeoutExpired) as error:
         print(f"batchimg: {name} was not compiled: {error}", file=sys.stderr)
         return None
-    if done.returncode != 0:
+    if done.returncode != 0 or not fresh.is_file():
+        fresh.unlink(missing_ok=True)
         print(f"batchimg: {name} was not compiled: {done.stderr[-2000:]}", file=sys.stderr)
         return None
+    stamp.unlink(missing_ok=True)
+    fresh.replace(library)
     stamp.write_text(made_from)
     return library
 

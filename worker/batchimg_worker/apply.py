@@ -28,7 +28,7 @@ from batchimg_worker.codec import (
 )
 from batchimg_worker.errors import EncodeError, ImageTooLarge, OperationFailed
 from batchimg_worker.header import UPRIGHT_SIDES
-from batchimg_worker.operations import MEASURES, OPERATIONS, Shape
+from batchimg_worker.operations import MEASURES, OPERATIONS, Shape, foreign
 from batchimg_worker.operations.kernels import TEMPORARY_BYTES
 from batchimg_worker.planes import Planes
 from batchimg_worker.recipe import Measurement, Output, Recipe, Step
@@ -130,27 +130,31 @@ def _numbers(entry: Measurement, picture: Picture) -> Mapping[str, float | str |
     with told(f"measure {entry.measure}"):
         found = MEASURES.get(entry.measure)
         source = picture.metadata if found.reads == "metadata" else picture.array
-        numbers: Mapping[str, float | str | None] = found.run(source, entry.parameters)
-    return numbers
+        return foreign.measured(found, source, entry.parameters)
 
 
 def _run(step: Step, source: Source) -> Source:
     if isinstance(source, Planes):
         return planes.run(step, source)
     operation = OPERATIONS.get(step.operation)
-    result = replace(source, array=operation.run(source.array, step.parameters))
+    result = replace(source, array=foreign.run(operation, source.array, step.parameters))
     return replace(result, icc_profile=None, metadata={}) if operation.drops_metadata else result
 
 
 @contextmanager
 def told(where: str) -> Iterator[None]:
-    """Turn whatever an operation raises into one line of OperationFailed: one of a third party may raise anything."""
+    """Turn whatever an operation raises into one line of OperationFailed: one of a third party may raise anything.
+
+    One that calls `sys.exit` ends itself, and not the task.
+    """
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         if isinstance(error, MemoryError):
             reason = "not enough memory"
+        if isinstance(error, SystemExit):
+            reason = "it called sys.exit"
         hint = "Change the step, or take the image out of the dataset."
         raise OperationFailed(f"{where}: {reason}", hint) from error
 

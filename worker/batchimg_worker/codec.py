@@ -6,7 +6,7 @@ kind                                   decision
 EXIF orientation                       applied (JPEG, PNG, TIFF, WebP, AVIF); EXIF itself is dropped
 ICC profile                            kept, and written again where its colours fit (JPEG, PNG, TIFF, WebP, AVIF)
 ICC profile with `colors: srgb`        colours converted to sRGB, profile dropped; a grey profile is kept
-CMYK, YCCK                             converted to sRGB by the file's profile, without one as Pillow does
+CMYK, YCCK                             converted to sRGB of 8 bits by the file's profile, without one as Pillow does
 YCbCr, Lab, HSV, palette               converted to RGB; to RGBA where there is transparency
 1-bit                                  8-bit grey, 0 and 255
 alpha                                  kept; laid on white where a JPEG or a BMP is written
@@ -24,7 +24,9 @@ truncated PNG or TIFF, if allowed      what is missing becomes black or transpar
 truncated GIF, if allowed              what is missing becomes a colour of its palette
 truncated WebP, if allowed             what is missing is made up from what is above it
 truncated, damaged, empty, no image    DecodeError
-HEIC, PostScript, camera raw, volumes  DecodeError that says what to do
+HEIC, JPEG XL, JPEG XR, JPEG-LS        DecodeError that says what to do
+PDF, PostScript, camera raw, volumes   DecodeError that says what to do
+TIFF of colours that Pillow lacks      DecodeError that names them
 too large                              ImageTooLarge, from the header, before anything is decoded
 =====================================  ====================================================================
 
@@ -43,7 +45,7 @@ import numpy as np
 
 from batchimg_worker import decoding, encoding, mending, profiles
 from batchimg_worker.contract import TRUNCATED
-from batchimg_worker.errors import DecodeError, EncodeError, ImageError, ImageTooLarge
+from batchimg_worker.errors import DecodeError, EncodeError, ImageError, ImageTooLarge, WorkerError
 from batchimg_worker.header import Header, inspect, unreadable
 from batchimg_worker.metadata import harmless
 from batchimg_worker.naming import output_name, written_format
@@ -68,6 +70,7 @@ __all__ = [
     "output_name",
     "prepared",
     "turned",
+    "written_as",
     "written_format",
 ]
 
@@ -284,7 +287,7 @@ def encode(  # noqa: PLR0913 - everything that an output can say
     """
     wanted = encoding.Wanted(format, quality, picture.icc_profile, subsampling or encoding.CHROMA, pyramid)
     array, converted = _with_bits(picture.array, format, bits)
-    with _told(format), quiet():
+    with written_as(format), quiet():
         data, notes = encoding.write(array, wanted)
     return Encoded(data, format, converted + notes)
 
@@ -292,17 +295,17 @@ def encode(  # noqa: PLR0913 - everything that an output can say
 def prepared(picture: Picture, format: str, bits: int | None) -> tuple[Image, bytes | None, tuple[str, ...]]:  # noqa: A002
     """What `encode` would write: the array, its profile, and what was decided. Raises EncodeError."""
     array, converted = _with_bits(picture.array, format, bits)
-    with _told(format):
+    with written_as(format):
         array, profile, notes = encoding.prepared(array, encoding.Wanted(format, 0, picture.icc_profile))
     return array, profile, converted + notes
 
 
 @contextmanager
-def _told(format: str) -> Iterator[None]:  # noqa: A002
+def written_as(format: str) -> Iterator[None]:  # noqa: A002
     """Turn whatever a library raises into EncodeError."""
     try:
         yield
-    except EncodeError:
+    except WorkerError:
         raise
     except Exception as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]

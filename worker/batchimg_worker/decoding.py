@@ -15,6 +15,7 @@ import numpy as np
 import simplejpeg
 import tifffile
 from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from batchimg_worker import profiles
@@ -31,6 +32,7 @@ READ_AS = {"1": "L", "La": "LA", "PA": "RGBA", "RGBa": "RGBA", "P": "RGB"}
 
 AS_STORED = ("L", "LA", "RGB", "RGBA")
 NUMBERS = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+JPEG_COMPRESSIONS = (6, 7)
 TIFF_COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3}
 INKS_BY_PROFILE = "CMYK converted to sRGB by its profile"
 ALPHA = {1: "premultiplied", 2: "straight"}
@@ -195,9 +197,9 @@ def _as_grey_levels(array: Image) -> tuple[Image, tuple[str, ...]]:
 def _tiff(data: bytes, number: int) -> Pixels:
     with tiff_file(data) as file:
         page = page_of(file, number)
-        colours = TIFF_COLOURS.get(photometric(page))
+        colours = 3 if _is_deep_jpeg(page) else TIFF_COLOURS.get(photometric(page))
         if colours is None or page.bitspersample < BYTE_BITS:
-            return replace(_pillow(data, number), upright=True)
+            return _tiff_by_pillow(data, number, page)
         array = page.asarray(maxworkers=1, buffersize=TIFF_READ_BYTES).reshape(page.shaped)
         separate, depth, height, width, _ = page.shaped
         if depth != 1:
@@ -206,6 +208,31 @@ def _tiff(data: bytes, number: int) -> Pixels:
         array, notes = of_page(array.reshape(height, width, -1), page, colours)
         array = array[..., 0] if array.shape[2] == 1 else array
         return Pixels(array, tiff_profile(page), notes)
+
+
+def is_jpeg_in_tiff(page: tifffile.TiffPage) -> bool:
+    """Whether its strips or tiles are JPEG: then tifffile gives RGB where the page says YCbCr."""
+    return int(page.compression) in JPEG_COMPRESSIONS
+
+
+def _is_deep_jpeg(page: tifffile.TiffPage) -> bool:
+    """Of 12 bits: Pillow reads those of 8."""
+    return photometric(page) == "YCBCR" and is_jpeg_in_tiff(page) and page.bitspersample > BYTE_BITS
+
+
+def _tiff_by_pillow(data: bytes, number: int, page: tifffile.TiffPage) -> Pixels:
+    """Colours that Pillow converts, turned upright by it. Raises DecodeError for those that it does not know."""
+    try:
+        pixels = _pillow(data, number)
+    except UnidentifiedImageError:
+        channels = f"{page.samplesperpixel} channel{'' if page.samplesperpixel == 1 else 's'}"
+        kind = f"{channels} of {page.bitspersample} bits, colours {photometric(page).lower()}"
+        raise DecodeError(
+            f"is a TIFF of a kind that batchimg does not read: {kind}", "Write it as grey or RGB first."
+        ) from None
+    reduced = page.bitspersample > BYTE_BITS and pixels.array.dtype == np.uint8
+    notes = (f"{page.bitspersample} bits read as 8",) if reduced else ()
+    return replace(pixels, notes=pixels.notes + notes, upright=True)
 
 
 def tiff_profile(page: tifffile.TiffPage) -> bytes | None:
@@ -231,13 +258,24 @@ def _with_alpha(array: Image, colours: int, extra: tuple[int, ...]) -> tuple[Ima
         )
     if channels == colours:
         return array, ()
-    kind = ALPHA.get(int(extra[0])) if extra else None
+    kind = _alpha_of(extra)
     if kind is None:
         return array[..., :colours], (f"{channels - colours} extra channels dropped",)
     array = array[..., : colours + 1]
     if kind == "straight":
         return array, ()
     return _straight(array), ("premultiplied alpha made straight",)
+
+
+def channels_of(page: tifffile.TiffPage, colours: int) -> int:
+    """How many channels `of_page` gives: those that are neither colours nor alpha are dropped."""
+    has_alpha = page.samplesperpixel > colours and _alpha_of(page.extrasamples) is not None
+    return colours + (1 if has_alpha else 0)
+
+
+def _alpha_of(extra: tuple[int, ...]) -> str | None:
+    """What the first extra channel is, None where it is no alpha."""
+    return ALPHA.get(int(extra[0])) if extra else None
 
 
 def _straight(array: Image) -> Image:

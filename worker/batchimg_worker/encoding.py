@@ -18,7 +18,7 @@ from PIL import features
 from batchimg_worker import png, tiff
 from batchimg_worker.errors import EncodeError
 from batchimg_worker.header import PNG_SIGNATURE
-from batchimg_worker.operations.arrays import Image
+from batchimg_worker.operations.arrays import Image, packed
 
 STRIP_ROWS = 64
 PNG_LEVEL = 2
@@ -131,7 +131,7 @@ def _grey_alpha_as_rgba(array: Image, _: str) -> Prepared:
 def _jpeg(array: Image, quality: int, profile: bytes | None, subsampling: str = CHROMA) -> bytes:
     """The same bytes as Pillow's, with the same library underneath, but not under the GIL."""
     sampling = subsampling.replace(":", "") if array.ndim == 3 and array.shape[2] == 3 else "444"
-    data = bytes(imagecodecs.jpeg8_encode(np.ascontiguousarray(array), level=quality, subsampling=sampling))
+    data = bytes(imagecodecs.jpeg8_encode(packed(array), level=quality, subsampling=sampling))
     if not data.startswith(JFIF):
         raise EncodeError("the JPEG library wrote no JFIF header", "Choose another output format.")
     return data if profile is None else with_jpeg_profile(data, profile)
@@ -177,7 +177,7 @@ def _png(array: Image, _: int, profile: bytes | None) -> bytes:
         return png.write(array, profile)
     if array.dtype == np.uint8:
         return _pillow(array, ".png", profile, {"compress_level": PNG_LEVEL})
-    data = bytes(imagecodecs.png_encode(np.ascontiguousarray(array), level=PNG_LEVEL))
+    data = bytes(imagecodecs.png_encode(packed(array), level=PNG_LEVEL))
     end_of_header = len(PNG_SIGNATURE) + 25  # libpng's binding in imagecodecs has no word for profiles
     return b"".join([data[:end_of_header], *png.profile_chunk(profile), data[end_of_header:]])
 

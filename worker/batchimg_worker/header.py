@@ -30,6 +30,15 @@ AVIF_SIGNATURES = (b"ftypavif", b"ftypavis")
 POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
 """EPS is a program; Pillow would give it to Ghostscript, where there is one."""
 
+OTHER_KINDS = (
+    (b"\xff\x0a", "a JPEG XL image"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image"),
+    (b"II\xbc", "a JPEG XR image"),
+    (b"\xff\xd8\xff\xf7", "a JPEG-LS image"),
+    (b"%PDF-", "a PDF document"),
+)
+"""How files begin that hold pictures, and that no reader here reads."""
+
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 JPEG_FRAMES = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive", 0xC3: "lossless", 0xC9: "arithmetic"}
@@ -192,6 +201,9 @@ def _refuse_foreign(data: bytes) -> None:
     brands = data[8:64]  # some AVIF files call themselves mif1 first
     if data[4:8] == b"ftyp" and brands[:4] in HEIF_BRANDS and b"avif" not in brands:
         raise DecodeError("is a HEIC image, which batchimg does not read", "Convert it to JPEG or PNG first.")
+    other = next((name for beginning, name in OTHER_KINDS if data.startswith(beginning)), None)
+    if other is not None:
+        raise DecodeError(f"is {other}, which batchimg does not read", "Convert it to PNG or TIFF first.")
     if data[:4] in POSTSCRIPT:
         raise DecodeError("is a PostScript drawing, which batchimg does not run", "Convert it to PNG or TIFF first.")
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageCms
 
-from batchimg_worker.operations.arrays import Image
+from batchimg_worker.operations.arrays import Image, packed
 from batchimg_worker.operations.reference.layers import RGB, strips
 
 SPACE = slice(16, 20)
@@ -54,7 +54,7 @@ def to_srgb(array: Image, profile: bytes) -> tuple[Image, str] | None:
     result = array.copy()
     try:
         for rows, _, _ in strips(array):
-            colours = np.ascontiguousarray(array[rows, :, :RGB])
+            colours = packed(array[rows, :, :RGB])
             result[rows, :, :RGB] = imagecodecs.cms_transform(
                 colours, profile, _srgb(), colorspace="rgb", outcolorspace="rgb"
             )

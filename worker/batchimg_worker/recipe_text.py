@@ -37,6 +37,11 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_Loader.add_implicit_resolver(  # which YAML 1.1 takes for a text, unlike everybody who writes numbers
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
 def parse(text: str, source: str) -> Recipe:
     """See `batchimg_worker.recipe.parse_recipe`."""
     return _at(source, lambda: _recipe(_mapping(_load(text), "the recipe"), source))
@@ -179,8 +184,8 @@ def _word(text: str) -> Scalar:
     """A number, true, false or null where YAML reads one; otherwise the text."""
     text = text.strip()
     try:
-        value = yaml.safe_load(text) if text else None
-    except yaml.YAMLError:
+        value = yaml.load(text, Loader=_Loader) if text else None  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, RecipeError, ValueError):
         return text
     return value if value is None or isinstance(value, bool | int | float) else text
 

@@ -6,7 +6,7 @@ import imagecodecs
 import numpy as np
 import tifffile
 
-from batchimg_worker.operations.arrays import Image
+from batchimg_worker.operations.arrays import Image, packed
 
 LEVEL = 2
 STRIP_BYTES = 1 << 18
@@ -42,7 +42,7 @@ def segment(part: Image) -> bytes:
     from isal import isal_zlib
 
     if part.dtype.kind == "f":
-        return bytes(isal_zlib.compress(imagecodecs.floatpred_encode(np.ascontiguousarray(part), axis=1), LEVEL))
+        return bytes(isal_zlib.compress(imagecodecs.floatpred_encode(packed(part), axis=1), LEVEL))
     steps = np.empty(part.shape, part.dtype)
     steps[:, :1] = part[:, :1]
     np.subtract(part[:, 1:], part[:, :-1], out=steps[:, 1:])

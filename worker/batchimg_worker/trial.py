@@ -75,12 +75,19 @@ def main() -> None:
     timer = threading.Timer(seconds, stop.set)
     timer.daemon = True
     timer.start()
-    _try(Folder(runs), run, Folder(originals), stop)
-    sys.stdout.flush()
+    with _records() as records:
+        _try(Folder(runs), run, Folder(originals), stop, records)
     os._exit(0)  # a fetch of an image that nobody waits for any more is not worth waiting for
 
 
-def _try(runs: Folder, run: str, originals: Folder, stop: threading.Event) -> None:
+def _records() -> IO[bytes]:
+    """Standard output, for the records alone: what the user's operations print goes to standard error."""
+    records = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return records
+
+
+def _try(runs: Folder, run: str, originals: Folder, stop: threading.Event, records: IO[bytes]) -> None:
     spec = parse(RunSpec, runs.read(run_path(run)), run_path(run))
     spec = spec.model_copy(update={"recipe": recipe_of(spec, runs)})
     path = manifest_path(run, 0)
@@ -89,8 +96,8 @@ def _try(runs: Folder, run: str, originals: Folder, stop: threading.Event) -> No
     pipeline = Pipeline(spec, Places(originals, runs), stop)
     for record in pipeline.run(parse_lines(ImageEntry, lines, path)):
         made = record.model_copy(update={"peak_memory_bytes": peak_memory_bytes()})
-        sys.stdout.buffer.write(dump(made) + b"\n")
-        sys.stdout.buffer.flush()
+        records.write(dump(made) + b"\n")
+        records.flush()
 
 
 if __name__ == "__main__":

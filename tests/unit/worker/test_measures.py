@@ -144,3 +144,19 @@ def test_the_dominant_colour_is_the_most_frequent_one(dtype):
 
 def test_exif_hands_on_what_was_read():
     assert MEASURES.get("exif").run({"iso": 100}, {}) == {"iso": 100}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_no_number_in_an_image_gives_no_number_instead_of_a_wrong_one(value):
+    image = np.random.default_rng(0).random((20, 30), np.float32)
+    image[3] = value
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(run("sharpness", image)["variance"])
+        assert np.isnan(run("brightness", image)["deviation"])
+        assert run("phash", image) == {"hash": None}
+        assert run("entropy", image) == {"bits": pytest.approx(measure.shannon_entropy(image))}
+
+
+def test_the_dominant_colour_of_what_is_no_number_has_no_name():
+    found = run("dominant_color", np.full((4, 5), np.nan, np.float32))
+    assert (found["share"], found["hex"]) == (1.0, None)

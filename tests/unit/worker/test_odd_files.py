@@ -595,3 +595,99 @@ def test_every_decision_is_in_the_table():
     words = " ".join(kinds).lower()
     for word in KINDS:
         assert word in words, word
+
+
+# sides of one pixel
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1)], ids=str)
+@pytest.mark.parametrize("colors", ["keep", "srgb"])
+def test_a_side_of_one_pixel_can_be_mirrored_and_written_as_anything(size, orientation, colors):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    profile = bytes(imagecodecs.cms_profile("adobergb"))
+    data = saved(ramp(*size), "PNG", exif=exif.tobytes(), icc_profile=profile)
+    recipe = parse_recipe(
+        f"""
+        variants: {{a: [], b: [{{flip: vertical}}], c: [{{flip: horizontal}}], d: [{{convert: 32}}]}}
+        colors: {colors}
+        outputs: [{{format: jpeg}}, {{format: tiff}}, {{format: png}}]
+        """,
+        "r",
+    )
+    written = [decode(output.encoded.data).array.shape[:2] for output in process(data, recipe).outputs]
+    assert written == [size if orientation < 5 else size[::-1]] * 12
+
+
+# TIFF of unusual colours
+
+
+def tiff_of(array, **options):
+    target = io.BytesIO()
+    tifffile.imwrite(target, array, **options)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("tile", [None, (16, 16)], ids=["strips", "tiles"])
+def test_a_tiff_of_12_bit_jpeg_keeps_its_depth(tile, tmp_path):
+    wide = ramp().astype(np.uint16) * 16
+    data = tiff_of(wide, photometric="rgb", compression="jpeg", compressionargs={"level": 98}, tile=tile)
+    picture = decode(data)
+    assert picture.notes == ("12 bits stretched to 16",)
+    assert np.abs(picture.array / 65535 - wide / 4095).max() < 0.02
+    (whole,), (tiled,) = (
+        list(process(data, recipe_from_ops(["invert"])).outputs),
+        list(process_any(data, recipe_from_ops(["invert"]), Room(DecodeLimits(), 32, tmp_path)).outputs),
+    )
+    np.testing.assert_array_equal(decode(tiled.encoded.data.read_bytes()).array, decode(whole.encoded.data).array)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize(("photometric", "colours"), [("minisblack", 1), ("rgb", 3)])
+def test_further_channels_of_a_tiff_are_dropped_in_tiles_too(photometric, colours, planar, tmp_path):
+    channels = np.random.default_rng(1).integers(0, 65536, (50, 61, 6), np.uint16)
+    array = channels if planar == "contig" else np.moveaxis(channels, 2, 0).copy()
+    data = tiff_of(array, photometric=photometric, planarconfig=planar, extrasamples=["unspecified"] * (6 - colours))
+    work = process_any(data, recipe_from_ops(["invert"]), Room(DecodeLimits(), 32, tmp_path))
+    assert f"{6 - colours} extra channels dropped" in work.notes
+    (output,) = work.outputs
+    found = decode(output.encoded.data.read_bytes()).array
+    np.testing.assert_array_equal(found.reshape(50, 61, colours), ~channels[..., :colours])
+
+
+@pytest.mark.parametrize(
+    ("photometric", "shape", "kind"),
+    [
+        ("separated", (20, 30, 5), "5 channels of 16 bits, colours separated"),
+        ("cfa", (20, 30), "1 channel of 16 bits, colours cfa"),
+        ("cielab", (20, 30, 3), "3 channels of 16 bits, colours cielab"),
+    ],
+)
+def test_a_tiff_whose_colours_nobody_reads_is_called_one(photometric, shape, kind):
+    planar = "contig" if len(shape) > 2 else None
+    with pytest.raises(DecodeError) as caught:
+        decode(tiff_of(np.zeros(shape, np.uint16), planarconfig=planar, photometric=photometric))
+    assert caught.value.message == f"is a TIFF of a kind that batchimg does not read: {kind}"
+
+
+def test_it_is_noted_where_inks_lose_depth():
+    notes = decode(tiff_of(np.zeros((20, 30, 4), np.uint16), photometric="separated", planarconfig="contig")).notes
+    assert notes == ("CMYK converted to RGB", "16 bits read as 8")
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (imagecodecs.jpegxl_encode(ramp()), "a JPEG XL image"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(20), "a JPEG XL image"),
+        (imagecodecs.jpegxr_encode(ramp()), "a JPEG XR image"),
+        (b"\xff\xd8\xff\xf7" + bytes(20), "a JPEG-LS image"),
+        (b"%PDF-1.7\n", "a PDF document"),
+    ],
+    ids=["jxl", "jxl box", "jxr", "jls", "pdf"],
+)
+def test_pictures_of_kinds_that_nobody_reads_are_called_by_their_name(data, kind):
+    with pytest.raises(DecodeError, match=f"^is {kind}, which batchimg does not read$") as caught:
+        inspect(data)
+    assert caught.value.hint == "Convert it to PNG or TIFF first."

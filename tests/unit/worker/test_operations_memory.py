@@ -140,3 +140,17 @@ def test_the_estimate_of_a_recipe_knows_its_measures_and_outputs(large):
     avif = peak_bytes(header, parse_recipe("variants: {a: []}\noutputs: [{format: jpeg}, {format: avif}]", "x"))
     assert avif > plain + 1_000_000_000
     assert peak_bytes(header, recipe_from_ops(["entropy"])) >= 24_000_000 + TEMPORARY_BYTES
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_regions_that_are_larger_than_the_image_count_for_clahe(dtype):
+    operation = OPERATIONS.get("equalize")
+    parameters = operation.bind({"method": "clahe", "kernel_size": 600})
+    image = (np.random.default_rng(0).random((9, 7)) * (1 if dtype is np.float32 else 255)).astype(dtype)
+    tracemalloc.start()
+    operation.run(image, parameters)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < operation.temporary_bytes((9, 7, 1), image.itemsize, parameters) + (20 << 20)
+    with pytest.raises(ImageTooLarge, match=r"^7x9 .* need [0-9,]+ MB of memory"):
+        process(encode(Picture(image, "tiff", 8), "tiff").data, recipe_from_ops(["equalize=kernel_size:20000"]))

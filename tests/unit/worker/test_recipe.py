@@ -217,6 +217,18 @@ def test_no_text_ends_in_anything_but_a_recipe_or_a_recipe_error(text):
         assert hint != ""
 
 
+@pytest.mark.parametrize("number", ["1e-3", "1E-3", ".1e-2", "1.0e-3", "+1e-3", "10e-4"])
+def test_numbers_may_have_an_exponent_as_everywhere_else(number):
+    from_text = parse_recipe(f"variants: {{a: [{{blur: {{sigma: {number}}}}}]}}", "test")
+    assert from_text.variants[0].steps[0].parameters == {"sigma": 0.001}
+    assert recipe_from_ops([f"blur=sigma:{number}"]).variants[0].steps[0].parameters == {"sigma": 0.001}
+
+
+def test_a_number_that_is_too_large_is_refused():
+    with pytest.raises(RecipeError, match="factor cannot be inf: it should be a finite number"):
+        recipe_from_ops(["contrast=1e400"])
+
+
 def test_names_that_yaml_takes_for_truth_or_numbers_are_names():
     recipe = parse_recipe("variants: {yes: [{rotate: 1}], on: [{rotate: 2}], 1: [{rotate: 3}]}", "test")
     assert [variant.name for variant in recipe.variants] == ["yes", "on", "1"]

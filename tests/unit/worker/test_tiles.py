@@ -22,7 +22,7 @@ from batchimg_worker.tiles.files import fetch, room_on_disk
 from batchimg_worker.tiles.original import look
 from batchimg_worker.tiles.plan import check_disk, make_plan
 from batchimg_worker.tiles.process import Room, process_any, process_file
-from batchimg_worker.tiles.writers import adler_of_both
+from batchimg_worker.tiles.writers import PngWriter, adler_of_both
 
 HEIGHT, WIDTH = 97, 131
 SIDE = 37
@@ -451,3 +451,14 @@ def test_a_fetched_original_is_held_against_its_checksum_and_the_disk(tmp_path):
 def test_checksums_of_parts_make_the_checksum_of_the_whole():
     first, second = bytes(range(256)) * 300, b"\xff" * 70_001
     assert adler_of_both(zlib.adler32(first), zlib.adler32(second), len(second)) == zlib.adler32(first + second)
+
+
+def test_what_a_writer_s_library_raises_is_an_error_of_this_image(monkeypatch, tmp_path):
+    def refuse(_, __):
+        raise ValueError("invalid strides")
+
+    monkeypatch.setattr(PngWriter, "encode", refuse)
+    target = io.BytesIO()
+    PillowImage.fromarray(picture(3, np.uint8)).save(target, "PNG")
+    with pytest.raises(EncodeError, match=r"^variant invert: cannot be written as png: invalid strides$"):
+        in_tiles(target.getvalue(), recipe_from_ops(["invert"]), tmp_path)

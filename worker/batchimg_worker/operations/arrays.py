@@ -13,3 +13,11 @@ import numpy.typing as npt
 
 Image: TypeAlias = npt.NDArray[Any]
 Plane: TypeAlias = npt.NDArray[np.float32]
+
+
+def packed(image: Image) -> Image:
+    """The same pixels with the strides of a fresh array; copied only where they do not lie in order.
+
+    numpy calls a mirrored row or column of one pixel contiguous, with any stride along it; imagecodecs does not.
+    """
+    return np.ascontiguousarray(image).reshape(-1).reshape(image.shape)

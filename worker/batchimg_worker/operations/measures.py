@@ -98,7 +98,7 @@ def otsu_level(image: Image) -> dict[str, float]:
 
 
 @measure(temporary=_grey_bytes)
-def phash(image: Image) -> dict[str, str]:
+def phash(image: Image) -> dict[str, str | None]:
     """A perceptual hash: 64 bits in hex; alike images differ in few bits.
 
     The luminance in 32 by 32 pixels (`skimage.transform.resize`), its cosine transform, and of the 8 by 8 lowest
@@ -110,7 +110,7 @@ def phash(image: Image) -> dict[str, str]:
 
 
 @measure(temporary=_colour_bytes)
-def dominant_color(image: Image) -> dict[str, float | str]:
+def dominant_color(image: Image) -> dict[str, float | str | None]:
     """The most frequent colour, its part of the pixels, and as `#rrggbb`; colours are sorted into 16 levels a channel.
 
     It is the mean of its bin, in the image's own grey levels. Floats are taken from 0 to 1, and clipped.

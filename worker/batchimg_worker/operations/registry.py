@@ -29,6 +29,9 @@ Shape: TypeAlias = tuple[int, int, int]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+OWN = "batchimg_worker."
+"""How the names of this package's modules begin."""
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -91,6 +94,11 @@ class Operation:
             for p in inspect.signature(self.reference).parameters.values()
             if p.kind is p.KEYWORD_ONLY
         )
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether somebody else wrote it: what it returns is checked, and what it gets cannot be written to."""
+        return not self.reference.__module__.startswith(OWN)
 
     def positional(self) -> int:
         """How many arguments can be given without their name; an operation has one, the image."""

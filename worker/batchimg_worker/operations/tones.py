@@ -157,8 +157,13 @@ def _check_equalize(*, method: str, clip_limit: float | None = None, kernel_size
     refuse_foreign(method, given, {"clip_limit": "clahe", "kernel_size": "clahe"})
 
 
-def _equalize_bytes(shape: Shape, value_bytes: int, *, method: str, **_: Scalar) -> int:
-    return whole(CLAHE_BYTES if method == "clahe" else HISTOGRAM_BYTES)(shape, value_bytes)
+def _equalize_bytes(shape: Shape, value_bytes: int, *, method: str, kernel_size: int | None = None, **_: Scalar) -> int:
+    if method != "clahe":
+        return whole(HISTOGRAM_BYTES)(shape, value_bytes)
+    if kernel_size is not None:  # the image is continued to whole regions, and by half of one at each border
+        down, across = ((-(-side // kernel_size) + 1) * kernel_size for side in shape[:2])
+        shape = (down, across, shape[2])
+    return whole(CLAHE_BYTES)(shape, value_bytes)
 
 
 @operation(primary="method", check=_check_equalize, temporary=_equalize_bytes)

@@ -12,7 +12,7 @@ import numpy as np
 
 from batchimg_worker.apply import told
 from batchimg_worker.errors import OperationFailed, TilingRefused
-from batchimg_worker.operations import OPERATIONS, Block, Operation, Region, Shape, Tiling
+from batchimg_worker.operations import OPERATIONS, Block, Operation, Region, Shape, Tiling, foreign
 from batchimg_worker.operations.arrays import Image
 from batchimg_worker.operations.kernels import TEMPORARY_BYTES
 from batchimg_worker.operations.kernels.blocks import cut
@@ -113,7 +113,10 @@ class Stepped:
         with told(stage.place):
             if stage.tiling.apply is not None:
                 return stage.tiling.apply(block, stage.parameters)
-            return cut(stage.operation.run(block.array, stage.parameters), block)
+            result = foreign.run(stage.operation, block.array, stage.parameters)
+            if result.shape[:2] != block.array.shape[:2] or result.dtype != self.dtype:
+                raise ValueError(f"in tiles it has to keep the size of a region and return {self.dtype}")
+            return cut(result, block)
 
 
 def chained(source: Source, stages: Iterable[Stage], block: tuple[int, int], pool: ThreadPoolExecutor) -> Source:

@@ -14,7 +14,6 @@ from batchimg_worker import decoding, profiles
 from batchimg_worker.header import BYTE_BITS, photometric
 from batchimg_worker.operations.arrays import Image
 
-JPEG_COMPRESSIONS = (6, 7)
 SUBSAMPLED = "YCBCR"
 INKS = 4
 RGB = 3
@@ -36,11 +35,10 @@ class Colours:
 def colours_of(page: tifffile.TiffPage) -> Colours | None:
     """How a page is read in parts; None where it cannot be."""
     kind, profile = photometric(page), decoding.tiff_profile(page)
-    is_jpeg = int(page.compression) in JPEG_COMPRESSIONS
+    is_jpeg = decoding.is_jpeg_in_tiff(page)
     usual = RGB if kind == SUBSAMPLED and is_jpeg else decoding.TIFF_COLOURS.get(kind)
     if usual is not None and page.bitspersample >= BYTE_BITS:
-        samples = page.samplesperpixel
-        channels = min(samples, usual + 1) if page.extrasamples else usual
+        channels = decoding.channels_of(page, usual)
         return Colours(channels, lambda rows: decoding.of_page(rows, page, usual), profile)
     is_single = page.samplesperpixel == 1
     if usual == 1 and is_single:

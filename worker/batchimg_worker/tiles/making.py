@@ -11,18 +11,18 @@ from typing import TypeVar
 import numpy as np
 
 from batchimg_worker.apply import EncodedVariant, encoded_variant
-from batchimg_worker.codec import Picture, prepared
+from batchimg_worker.codec import Picture, prepared, written_as
 from batchimg_worker.contract import BandHeader
 from batchimg_worker.errors import EncodeError
 from batchimg_worker.operations import Region
 from batchimg_worker.operations.arrays import Image
 from batchimg_worker.tiles.chain import WORKERS, blocks_of, chained, in_order
-from batchimg_worker.tiles.files import described
+from batchimg_worker.tiles.files import described, room_on_disk
 from batchimg_worker.tiles.pieces import PixelWriter, profile_text, write_band
 from batchimg_worker.tiles.plan import Result
 from batchimg_worker.tiles.store import TYPES, Source
 from batchimg_worker.tiles.tiff import writer_of
-from batchimg_worker.tiles.writers import Frame, Piece, frame_of
+from batchimg_worker.tiles.writers import Frame, Piece, Writer, frame_of
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class Making:
         first, profile, notes = self._fitted(self._pixel())
         frame = frame_of(result.shape, first, profile, result.output)
         writer = writer_of(result.format, frame, self.folder if result.output.pyramid else None)
-        writer.save(target, self._computed(lambda strip: writer.encode(self._fitted(strip)[0])))
+        writer.save(target, self._computed(lambda strip: self._encoded(writer, strip)))
         file = described(target, result.format, notes)
         return EncodedVariant(result.variant, file, result.shape[1], result.shape[0], result.output)
 
@@ -80,12 +80,22 @@ class Making:
         if result.small:
             return self._computed(PixelWriter().encode)
         writer = writer_of(result.format, frame, self.folder if result.output.pyramid else None)
-        return self._computed(lambda strip: writer.encode(self._fitted(strip)[0]))
+        return self._computed(lambda strip: self._encoded(writer, strip))
 
     def _pixel(self) -> Image:
         """Any pixel that the format can hold, of the result's type and channels."""
         shape = self.result.shape
         return np.zeros((1, 1, *([shape[2]] if shape[2] > 1 else [])), TYPES[self.result.value_bytes])
+
+    def _encoded(self, writer: Writer, strip: Image) -> Piece:
+        """A strip as its writer makes it. Raises EncodeError, whatever the writer's library raises."""
+        result = self.result
+        fitted = self._fitted(strip)[0]
+        try:
+            with written_as(result.format), room_on_disk(self.folder):
+                return writer.encode(fitted)
+        except EncodeError as error:
+            raise EncodeError(f"variant {result.variant}: {error.message}", error.hint) from error
 
     def _fitted(self, strip: Image) -> tuple[Image, bytes | None, tuple[str, ...]]:
         """A strip as its format can hold it, the profile that fits, and what was decided."""

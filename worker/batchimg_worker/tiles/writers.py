@@ -16,7 +16,7 @@ from batchimg_worker.encoding import CHROMA, JFIF, with_jpeg_profile
 from batchimg_worker.errors import EncodeError
 from batchimg_worker.header import PNG_SIGNATURE, SCAN
 from batchimg_worker.operations import Shape
-from batchimg_worker.operations.arrays import Image
+from batchimg_worker.operations.arrays import Image, packed
 from batchimg_worker.operations.kernels import native
 from batchimg_worker.recipe import Output
 
@@ -91,7 +91,7 @@ class JpegWriter:
         parts: list[bytes] = []
         head = b""
         for top in range(0, len(strip), self._rows):
-            rows = np.ascontiguousarray(strip[top : top + self._rows])
+            rows = packed(strip[top : top + self._rows])
             data = bytes(imagecodecs.jpeg8_encode(rows, level=self._frame.quality, subsampling=self._sampling))
             place = _scan(data)
             begin = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")

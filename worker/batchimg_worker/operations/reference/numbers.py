@@ -62,7 +62,7 @@ def laplacian_variance(image: Image) -> float:
         total += float(values.sum())
         squares += float((values * values).sum())
     pixels = image.shape[0] * image.shape[1]
-    return float(max(0.0, squares / pixels - (total / pixels) ** 2))
+    return _variance(total / pixels, squares / pixels)
 
 
 def brightness(image: Image) -> tuple[float, float]:
@@ -75,27 +75,34 @@ def brightness(image: Image) -> tuple[float, float]:
         squares += float((values * values).sum())
     pixels = image.shape[0] * image.shape[1]
     mean = total / pixels
-    return mean, max(0.0, squares / pixels - mean * mean) ** 0.5
+    return mean, _variance(mean, squares / pixels) ** 0.5
+
+
+def _variance(mean: float, mean_of_squares: float) -> float:
+    """Not below 0, where rounding would bring it; NaN stays."""
+    return float(np.maximum(0.0, mean_of_squares - mean * mean))
 
 
 def entropy(image: Image) -> float:
     """In bits."""
     plane = grey(image)
-    found = np.unique_counts(plane).counts if plane.dtype.kind == "f" else counts(plane)
+    found = np.unique(plane, return_counts=True)[1] if plane.dtype.kind == "f" else counts(plane)
     parts = found[found > 0] / plane.size
     return float(abs((parts * np.log2(parts)).sum()))
 
 
-def perceptual_hash(image: Image) -> str:
-    """16 hexadecimal digits."""
+def perceptual_hash(image: Image) -> str | None:
+    """16 hexadecimal digits; None where NaN or infinities leave nothing to compare."""
     small = scaling.resize(grey(image), HASH_SIDE, HASH_SIDE, order=1, anti_aliasing=None)
     waves = fft.dctn(small.astype(np.float64), norm="ortho")[:HASH_BITS, :HASH_BITS].ravel()
+    if not np.isfinite(waves).all():
+        return None
     bits = waves > float(np.median(waves[1:]))
     return bytes(np.packbits(bits)).hex()
 
 
-def dominant_color(image: Image) -> dict[str, float | str]:
-    """Names of colours to levels, ``share`` to a part, ``hex`` to a text."""
+def dominant_color(image: Image) -> dict[str, float | str | None]:
+    """Names of colours to levels, ``share`` to a part, ``hex`` to a text; None where the levels are no numbers."""
     image = levels(image)
     source, white = colours(image), depth.white(image.dtype)
     channels = source.shape[2]
@@ -108,14 +115,19 @@ def dominant_color(image: Image) -> dict[str, float | str]:
         strip = source[rows].reshape(-1, channels)
         sums += strip[_cells(source[rows], white) == cell].sum(axis=0, dtype=np.float64)
     means = sums / total[cell]
-    eight = [round(min(max(value / white, 0.0), 1.0) * 255) for value in (means if channels == RGB else [*means] * 3)]
     names = ("red", "green", "blue") if channels == RGB else ("grey",)
     share = float(total[cell] / (source.shape[0] * source.shape[1]))
     return {
         **dict(zip(names, means.tolist(), strict=True)),
         "share": share,
-        "hex": "#" + bytes(eight).hex(),
+        "hex": _hex(means / white) if np.isfinite(means).all() else None,
     }
+
+
+def _hex(colour: npt.NDArray[np.float64]) -> str:
+    """As in CSS, of red, green and blue or of grey from 0 to 1."""
+    eight = np.rint(np.clip(np.broadcast_to(colour, RGB), 0, 1) * 255).astype(np.uint8)
+    return "#" + eight.tobytes().hex()
 
 
 def _cells(strip: Image, white: float) -> npt.NDArray[np.intp]:
