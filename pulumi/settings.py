@@ -13,7 +13,13 @@ from vm_sizes import vcpus
 
 PROJECT = "batchimg"
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_INSIDE = [ipaddress.ip_network(one) for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8")]
+_NOT_PUBLIC = [
+    ipaddress.ip_network(one)
+    for one in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"),
+        *("127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/8", "224.0.0.0/3"),
+    )
+]
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
 REDUNDANCIES = ("Standard_LRS", "Standard_ZRS", "Standard_GRS")
 SUBMITTER_TYPES = ("", "User", "Group", "ServicePrincipal")
@@ -72,7 +78,9 @@ def load() -> Settings:
     settings = Settings(
         name=_matching("name", r"[a-z][a-z0-9]{2,10}", "3 to 11 small letters and digits, a letter first"),
         worker=_one_of("worker", ("wheel", "container")),
-        worker_version=_matching("worker_version", r"\d+\.\d+\.\d+[a-z0-9.]*", "a version such as 1.2.0"),
+        worker_version=_matching(
+            "worker_version", r"[0-9]{1,6}(\.[0-9]{1,6}){2}[a-z0-9.]{0,20}", "a version such as 1.2.0"
+        ),
         vm_size=_checked("vm_size", _vm_size),
         max_spot_nodes=_number("max_spot_nodes", 0, 1000),
         max_dedicated_nodes=_number("max_dedicated_nodes", 0, 1000),
@@ -159,7 +167,7 @@ def _one_of(name: str, allowed: tuple[str, ...]) -> str:
 
 def _number(name: str, least: int, most: int) -> int:
     value = _text(name)
-    if not re.fullmatch(r"-?\d{1,9}", value) or not least <= int(value) <= most:
+    if not re.fullmatch(r"-?[0-9]{1,9}", value) or not least <= int(value) <= most:
         raise _wrong(name, value, f"a whole number from {least} to {most}")
     return int(value)
 
@@ -179,9 +187,10 @@ def _checked(name: str, read: Callable[[str], str]) -> str:
 
 
 def _listed(name: str, read: Callable[[str], str]) -> tuple[str, ...]:
+    """What is listed twice counts once: Azure refuses a second role or rule of the same."""
     parts = [part.strip() for part in _text(name).split(",")]
     try:
-        return tuple(read(part) for part in parts if part)
+        return tuple(dict.fromkeys(read(part) for part in parts if part))
     except ValueError as error:
         raise WrongSetting(f"{name} is {_text(name)!r}: {error}") from None
 
@@ -199,8 +208,10 @@ def _guid(text: str) -> str:
 
 def _address(text: str) -> str:
     network = ipaddress.ip_network(text)
-    if any(network.version != 4 or network.overlaps(inside) for inside in _INSIDE):
+    if any(network.version != 4 or network.overlaps(other) for other in _NOT_PUBLIC):
         raise ValueError(f"{text!r} is no public IPv4 address or range")
+    if network.prefixlen == 31:
+        raise ValueError(f"storage takes no range of two addresses: write both of {text!r}")
     return str(network.network_address) if network.prefixlen == 32 else str(network)
 
 

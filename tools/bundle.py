@@ -15,6 +15,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from batchimg.configure import pulumi_outputs
+from batchimg.errors import BatchimgError
 from batchimg_worker.version import __version__
 
 from setup import ROOT, VENV, environment, fail, pip, pip_wheel
@@ -133,17 +135,17 @@ def pack(folder: Path, target: Path) -> None:
 
 def configure(bundle: Path, stack: str | None) -> int:
     """Send the bundle where the stack's nodes install one; where they run an image, say how it gets there."""
-    asked = ["pulumi", "stack", "output", "--json", *(["--stack", stack] if stack else [])]
-    text = subprocess.run(asked, cwd=ROOT / "pulumi", check=True, stdout=subprocess.PIPE, text=True).stdout
-    outputs = json.loads(text)
+    try:
+        outputs = pulumi_outputs(ROOT / "pulumi", stack)
+    except BatchimgError as error:
+        return fail(f"{error.message}\n  {error.hint}")
     command = [str(VENV / "bin" / "batchimg"), "configure", "--outputs", "-"]
     if outputs.get("worker_bundle"):
         command += ["--worker", str(bundle)]
-    else:
-        image = outputs["worker_image"]
+    elif image := outputs.get("worker_image"):
         print(f"Nodes run the image {image}. To send it:")
         print(f"  az acr login --name {image.split('.')[0]} && docker build -t {image} . && docker push {image}")
-    return subprocess.run(command, check=False, cwd=ROOT, input=text, text=True).returncode
+    return subprocess.run(command, check=False, cwd=ROOT, input=json.dumps(dict(outputs)), text=True).returncode
 
 
 if __name__ == "__main__":

@@ -180,7 +180,12 @@ def _quota(kind: str, cores: int | None, nodes: int | None, pool: Pool) -> Itera
     if cores is None or not nodes or size is None:
         return
     wanted = nodes * int(size[1])
-    if wanted > cores:
+    if cores < int(size[1]):
+        fix = f"Ask for {wanted} cores (portal: Batch account, Quotas), or set the pool's maximum of this kind to 0."
+        yield Finding(
+            "quota", "problem", f"{kind}: no node can start: one has {size[1]} cores, the quota is {cores}", fix
+        )
+    elif wanted > cores:
         fix = f"Ask for {wanted} cores (portal: Batch account, Quotas), or lower the pool's maximum."
         yield Finding("quota", "warning", f"{kind}: the pool may want {wanted} cores, the quota is {cores}", fix)
     else:

@@ -5,12 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batchimg.errors import ServiceError
+from batchimg.errors import ServiceError, SettingsError
 from batchimg_worker.storage import reason_of
 
 ENDPOINT = "https://management.azure.com"
 _BATCH_VERSION, _PERMISSIONS_VERSION = "2025-06-01", "2022-04-01"
 _SECONDS = 30
+# Nothing else follows the host of Azure Resource Manager, for your token goes where it leads.
+_ACCOUNT_ID = re.compile(
+    r"/subscriptions/[\w-]+/resourceGroups/[\w.()-]+/providers/Microsoft\.Batch/batchAccounts/\w+", re.IGNORECASE
+)
 
 Token = Callable[[], str]
 
@@ -28,6 +32,12 @@ class Management:
     """Reads about one Batch account. ``token`` gives a bearer token; by default that of your Azure identity."""
 
     def __init__(self, account_id: str, token: Token | None = None, endpoint: str = ENDPOINT) -> None:
+        """Raises SettingsError for what is no id of a Batch account."""
+        if not _ACCOUNT_ID.fullmatch(account_id):
+            raise SettingsError(
+                f"batch_account_id is {account_id!r}, which is no id of a Batch account",
+                "`az batch account show --query id` prints it; without it quotas and roles are not looked at.",
+            )
         self.account_id = account_id
         self._token, self._endpoint = token or _own_token, endpoint
 
@@ -68,7 +78,13 @@ class Management:
                 "You need the role Azure Batch Account Reader on it.",
                 code=str(answer.status_code),
             )
-        found: Mapping[str, Any] = answer.json()
+        try:
+            found = answer.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            hint = "Is there a proxy between? See to HTTPS_PROXY."
+            raise ServiceError(f"{self._endpoint} does not answer as Azure does", hint, code="Unreadable")
         return found
 
 

@@ -186,14 +186,18 @@ def load_settings(file: Path | None = None, **flags: object) -> Settings:
     return settings
 
 
+def chosen_file(file: Path | None) -> Path:
+    """The settings file, which need not be there: the user's own choice, BATCHIMG_CONFIG, or this folder's."""
+    return file or Path(os.environ.get("BATCHIMG_CONFIG") or SETTINGS_FILE)
+
+
 def _settings_file(file: Path | None) -> Path | None:
-    chosen = file or (Path(os.environ["BATCHIMG_CONFIG"]) if os.environ.get("BATCHIMG_CONFIG") else None)
-    if chosen is not None:
+    chosen = chosen_file(file)
+    if file is not None or os.environ.get("BATCHIMG_CONFIG"):
         if not chosen.is_file():
             raise SettingsError(f"no settings file {str(chosen)!r}", "Give the path of an existing batchimg.toml.")
         return chosen
-    here = Path(SETTINGS_FILE)
-    return here if here.is_file() else None
+    return chosen if chosen.is_file() else None
 
 
 def _refuse_unknown(names: Iterable[str], prefix: str, others: set[str]) -> None:

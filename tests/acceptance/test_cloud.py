@@ -123,6 +123,31 @@ def test_a_bundle_that_is_missing_is_a_problem_until_it_is_sent(account):
     account.services.store.container("runs").delete("nobody/worker.tar")
 
 
+def test_a_pool_whose_formula_fails_is_a_problem_that_says_why(account):
+    account.pool(enableAutoScale=True, autoScaleFormula="$TargetDedicatedNodes = 1 / 0;")
+    from command_line import until
+
+    until(lambda: any("autoscale" in message for message in account.problems()), "the formula is evaluated")
+
+
+def test_a_pool_that_is_being_deleted_is_a_problem(account):
+    account.pool(targetDedicatedNodes=1)
+    account.client.begin_delete_pool("batchimg")
+    assert any(word in message for message in account.problems() for word in ("deleting", "no pool"))
+
+
+@pytest.mark.parametrize("name", ["a/b", "x" * 65, "one two", "é", "."])
+def test_a_pool_that_cannot_be_is_a_problem_and_not_the_end(account, name):
+    account.services = replace(account.services, settings=account.services.settings.model_copy(update={"pool": name}))
+    (problem,) = [one for one in account.findings() if one.level == "problem"]
+    assert problem.fix
+
+
+def test_a_pool_that_is_resizing_is_no_problem(account):
+    account.pool(targetDedicatedNodes=3)
+    assert account.problems() == []
+
+
 def test_a_start_task_that_fails_leaves_nodes_that_are_a_problem(account):
     account.pool(targetDedicatedNodes=1, startTask={"commandLine": "false", "waitForSuccess": True})
     from command_line import until
@@ -155,7 +180,7 @@ def test_an_image_is_a_problem_after_its_end_and_a_warning_before(account):
     assert levels == {-400: "good", -30: "warning", 30: "problem"}
 
 
-@pytest.mark.parametrize(("quota", "level"), [(8, "good"), (7, "warning")])
+@pytest.mark.parametrize(("quota", "level"), [(8, "good"), (7, "warning"), (3, "problem"), (0, "problem")])
 def test_a_quota_below_the_pools_maximum_is_a_warning(account, quota, level):
     account.pool(
         targetDedicatedNodes=0, enableAutoScale=True, autoScaleFormula="maxSpot = 2;\n$TargetDedicatedNodes = 0;"
@@ -227,3 +252,8 @@ def test_without_an_image_or_an_identity_tasks_are_told_of_neither(account, tmp_
     names = {one.name for one in account.client.get_job(run).common_environment_settings}
     assert names == {"BATCHIMG_STORAGE_ENDPOINT"}
     assert account.client.get_task(run, "0").container_settings is None
+
+
+def test_the_doctor_without_an_account_or_a_stack_answers_in_json(batchimg, tmp_path):
+    done = batchimg("doctor", "--json", cwd=tmp_path, BATCHIMG_HOME=str(tmp_path / "home"))
+    assert [(one["check"], one["level"]) for one in json.loads(done.stdout)] == [("settings", "unknown")]

@@ -1,18 +1,16 @@
 """What must hold for every stack: each check yields one line for each thing that does not."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
-from recording import Graph, Made
+import findings_of_options
+import findings_of_references
+import findings_of_roles
+from wanted import Check, equal, identity_of, principal_of, wanted
 
-CONTRIBUTOR, READER = "ba92f5b4-2d11-453d-a403-e96b0029c9fe", "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
-ACR_PULL, QUEUE_SENDER = "7f951dda-4ed3-4680-a7ca-43fe172d538d", "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a"
-SUBMITTER, BATCH_READER = "48e5e92e-a480-4e71-aa9c-2778f4c13781", "11076f67-66f6-4be0-8f6b-f0609fd05cc9"
-ALLOWED_ROLES = {
-    CONTRIBUTOR, READER, ACR_PULL, QUEUE_SENDER, SUBMITTER, BATCH_READER,
-    "8311e382-0749-4cb8-b61a-304f252e45ec",  # AcrPush, to submitters
-    "8a0f0c08-91a1-4084-bc3d-661d67233fed",  # Storage Queue Data Message Processor, to submitters
-}  # fmt: skip
+from recording import Graph
+
 UNTAGGABLE = {
     "storage:BlobServiceProperties", "storage:BlobContainer", "storage:ManagementPolicy", "storage:Queue",
     "batch:Pool",
@@ -23,15 +21,9 @@ SECRET_NAMES = re.compile(
     r"password|secret(?!ure)|accountKey|sasKey|connectionString|sharedKey$|privateKey", re.IGNORECASE
 )
 SECRET_VALUES = re.compile(r"sig=|AccountKey=|SharedAccessKey=|-----BEGIN|[A-Za-z0-9+/]{86}==")
-
-Check = Callable[[Graph], Iterator[str]]
-
-
-def wanted(one: Made, **values: object) -> Iterator[str]:
-    """A line for each input that is not as wanted."""
-    for name, value in values.items():
-        if one.inputs.get(name) != value:
-            yield f"{one.kind} {one.name}: {name} is {one.inputs.get(name)!r}, not {value!r}"
+WHEEL_IMAGE = {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server", "version": "latest"}
+CONTAINER_IMAGE = {"publisher": "microsoft-dsvm", "offer": "ubuntu-hpc", "sku": "2404", "version": "latest"}
+LONGEST_DAYS = 3650
 
 
 def storage_is_keyless_and_closed(graph: Graph) -> Iterator[str]:
@@ -43,6 +35,7 @@ def storage_is_keyless_and_closed(graph: Graph) -> Iterator[str]:
         defaultToOAuthAuthentication=True,
         enableHttpsTrafficOnly=True,
         minimumTlsVersion="TLS1_2",
+        kind="StorageV2",  # the others have no lifecycle
     )
     for container in graph.of("storage:BlobContainer"):
         yield from wanted(container, publicAccess="None")
@@ -52,8 +45,8 @@ def storage_is_keyless_and_closed(graph: Graph) -> Iterator[str]:
 
 def storage_has_its_containers_and_its_queue(graph: Graph) -> Iterator[str]:
     containers = {one.inputs["containerName"] for one in graph.of("storage:BlobContainer")}
-    if not {"inputs", "outputs", "runs"} <= containers:
-        yield f"containers are {sorted(containers)}"
+    worker = set() if graph.has("containerregistry:Registry") else {"worker"}
+    yield from equal("containers", containers, {"inputs", "outputs", "runs"} | worker)
     if [one.inputs["queueName"] for one in graph.of("storage:Queue")] != ["events"]:
         yield "there is not just the queue events"
 
@@ -63,170 +56,124 @@ def deleted_blobs_can_be_brought_back(graph: Graph) -> Iterator[str]:
     yield from wanted(service, isVersioningEnabled=True)
     for policy in ("deleteRetentionPolicy", "containerDeleteRetentionPolicy"):
         kept = service.inputs.get(policy) or {}
-        if not kept.get("enabled") or not kept.get("days"):
+        if not kept.get("enabled") or not 1 <= kept.get("days", 0) <= 365:
             yield f"{policy} is {kept!r}"
 
 
 def runs_expire_and_inputs_stay(graph: Graph) -> Iterator[str]:
     rules = graph.one("storage:ManagementPolicy").inputs["policy"]["rules"]
-    deleting = [rule for rule in rules if "baseBlob" in rule["definition"]["actions"] and rule["enabled"]]
+    deleting = [rule for rule in rules if "baseBlob" in rule["definition"]["actions"]]
     prefixes = [prefix for rule in deleting for prefix in rule["definition"]["filters"].get("prefixMatch", [""])]
     if "runs/" not in prefixes:
         yield "runs do not expire"
     if any("inputs/".startswith(prefix) or prefix.startswith("inputs") for prefix in prefixes):
         yield f"originals expire: {prefixes}"
+    for rule in deleting:
+        yield from _expires(rule, {"baseBlob": "daysAfterModificationGreaterThan"})
+    others = [rule for rule in rules if rule not in deleting]
+    yield from equal("rules of old versions", len(others), 1)
+    for rule in others:
+        yield from equal("old versions expire everywhere but", rule["definition"]["filters"].get("prefixMatch"), None)
+        yield from _expires(
+            rule, {"version": "daysAfterCreationGreaterThan", "snapshot": "daysAfterCreationGreaterThan"}
+        )
+    names = {rule["name"]: rule["definition"]["filters"].get("prefixMatch") for rule in rules}
+    expected = {"runs-expire": ["runs/"], "outputs-expire": ["outputs/"], "old-versions-expire": None}
+    yield from equal("rules", names, {name: expected.get(name, "") for name in names})
+
+
+def _expires(rule: dict[str, Any], actions: dict[str, str]) -> Iterator[str]:
+    """A rule that is on and deletes; ``actions`` is what of a blob -> what its days are counted from."""
+    name, definition = rule["name"], rule["definition"]
+    yield from equal(f"{name} is a rule", (rule.get("enabled"), rule.get("type")), (True, "Lifecycle"))
+    yield from equal(f"{name} is for", definition["filters"].get("blobTypes"), ["blockBlob"])
+    yield from equal(f"{name} deletes", set(definition["actions"]), set(actions))
+    for of, since in actions.items():
+        delete = (definition["actions"].get(of) or {}).get("delete") or {}
+        if not 1 <= delete.get(since, 0) <= LONGEST_DAYS:
+            yield f"{name}: {of} goes after {delete}"
 
 
 def the_account_takes_entra_only(graph: Graph) -> Iterator[str]:
     account = graph.one("batch:BatchAccount")
     yield from wanted(account, allowedAuthenticationModes=["AAD"], poolAllocationMode="BatchService")
-    auto = account.inputs["autoStorage"]
-    if auto.get("authenticationMode") != "BatchAccountManagedIdentity":
-        yield f"auto storage is reached by {auto.get('authenticationMode')}"
-    identity = account.inputs.get("identity") or {}
-    if identity.get("type") != "UserAssigned" or "account" not in str(identity.get("userAssignedIdentities")):
-        yield f"the account's identity is {identity}"
+    auto = {
+        "storageAccountId": graph.one("storage:StorageAccount").id,
+        "authenticationMode": "BatchAccountManagedIdentity",
+        "nodeIdentityReference": {"resourceId": identity_of(graph, "pool").id},
+    }
+    yield from equal("auto storage", account.inputs["autoStorage"], auto)
+    identity = {"type": "UserAssigned", "userAssignedIdentities": [identity_of(graph, "account").id]}
+    yield from equal("the account's identity", account.inputs.get("identity"), identity)
 
 
 def the_pool_is_safe_and_current(graph: Graph) -> Iterator[str]:
     pool = graph.one("batch:Pool")
-    machine = pool.inputs["deploymentConfiguration"]["virtualMachineConfiguration"]
     size = re.fullmatch(r"Standard_[DEF](\d+)[a-z]*_v([5-9])", pool.inputs["vmSize"])
     if size is None:
         yield f"the family of {pool.inputs['vmSize']} is not current"
     elif pool.inputs["taskSlotsPerNode"] != int(size[1]):
         yield f"{pool.inputs['taskSlotsPerNode']:g} slots on {pool.inputs['vmSize']}"
-    if machine["nodeAgentSkuId"] != "batch.node.ubuntu 24.04" or "24" not in str(machine["imageReference"]):
-        yield f"nodes are {machine['imageReference']} with {machine['nodeAgentSkuId']}"
-    security = machine.get("securityProfile") or {}
-    if security.get("securityType") != "trustedLaunch" or security.get("uefiSettings") != {
-        "secureBootEnabled": True,
-        "vTpmEnabled": True,
-    }:
-        yield f"no Trusted Launch: {security}"
-    if "endpointConfiguration" in pool.inputs["networkConfiguration"]:
-        yield "something leads into the nodes"
-    identities = (pool.inputs.get("identity") or {}).get("userAssignedIdentities") or []
-    if [one.rsplit("-", 1)[-1] for one in identities] != ["pool"]:
-        yield f"the nodes' identities are {identities}"
-    if "autoScale" not in pool.inputs["scaleSettings"]:
-        yield "the pool does not scale by itself"
+    identity = {"type": "UserAssigned", "userAssignedIdentities": [identity_of(graph, "pool").id]}
+    yield from equal("the nodes' identities", pool.inputs.get("identity"), identity)
+    yield from wanted(
+        pool,
+        interNodeCommunication="Disabled",
+        taskSchedulingPolicy={"nodeFillType": "Pack"},
+        poolName=graph.outputs["pool"],
+        metadata=[{"name": "worker_version", "value": graph.outputs["worker_version"]}],
+    )
+    scaling = pool.inputs["scaleSettings"].get("autoScale") or {}
+    yield from equal("the pool scales by itself every", scaling.get("evaluationInterval"), "PT5M")
+    if not {"$TargetLowPriorityNodes", "$TargetDedicatedNodes"} <= set(
+        re.findall(r"\$\w+", scaling.get("formula", ""))
+    ):
+        yield f"the pool scales by {scaling.get('formula')!r}"
 
 
-def _roles_of(graph: Graph, who: str) -> set[tuple[str, str]]:
-    return {
-        (one.inputs["roleDefinitionId"].rsplit("/", 1)[-1], one.inputs["scope"].rsplit("/", 1)[-1])
-        for one in graph.of("authorization:RoleAssignment")
-        if one.inputs["principalId"] == who
+def nodes_are_what_the_worker_runs_on(graph: Graph) -> Iterator[str]:
+    pool = graph.one("batch:Pool")
+    machine = pool.inputs["deploymentConfiguration"]["virtualMachineConfiguration"]
+    in_container = graph.has("containerregistry:Registry")
+    yield from equal("the nodes' agent", machine.get("nodeAgentSkuId"), "batch.node.ubuntu 24.04")
+    yield from equal("the nodes' image", machine["imageReference"], CONTAINER_IMAGE if in_container else WHEEL_IMAGE)
+    uefi = {"secureBootEnabled": True, "vTpmEnabled": True}
+    security = {"securityType": "trustedLaunch", "uefiSettings": uefi}
+    yield from equal("Trusted Launch", machine.get("securityProfile"), security)
+    yield from equal(
+        "the nodes' disk", machine.get("osDisk"), {"managedDisk": {"storageAccountType": "StandardSSD_LRS"}}
+    )
+    start = pool.inputs.get("startTask")
+    if in_container:
+        yield from equal("the start task beside a container", start, None)
+        return
+    yield from equal(
+        "who starts a node", start.get("userIdentity"), {"autoUser": {"scope": "Pool", "elevationLevel": "NonAdmin"}}
+    )
+    yield from equal("tasks wait for the start", start.get("waitForSuccess"), True)
+    yield from equal("a start is tried again", start.get("maxTaskRetryCount"), 2)
+    bundle = {
+        "httpUrl": graph.outputs["worker_bundle"],
+        "filePath": "worker.tar",
+        "identityReference": {"resourceId": identity_of(graph, "pool").id},
     }
-
-
-def _principal(graph: Graph, whose: str) -> str:
-    found = [one for one in graph.of("managedidentity:UserAssignedIdentity") if one.name.endswith(f"-{whose}")]
-    return str(found[0].outputs["principalId"])
-
-
-def roles_are_the_least_that_do(graph: Graph) -> Iterator[str]:
-    last = {(READER, "worker")}
-    if graph.has("containerregistry:Registry"):
-        last = {(ACR_PULL, graph.one("containerregistry:Registry").outputs["name"])}
-    expected = {(READER, "inputs"), (CONTRIBUTOR, "outputs"), (CONTRIBUTOR, "runs")} | last
-    given = _roles_of(graph, _principal(graph, "pool"))
-    if given != expected:
-        yield f"the nodes' roles: {sorted(given ^ expected)} missing or too many"
-    storage = graph.one("storage:StorageAccount").outputs["name"]
-    given = _roles_of(graph, _principal(graph, "account"))
-    if given != {(CONTRIBUTOR, storage)}:
-        yield f"the account's roles: {sorted(given)}"
-    for one in graph.of("authorization:RoleAssignment"):
-        role = one.inputs["roleDefinitionId"].rsplit("/", 1)[-1]
-        if role not in ALLOWED_ROLES:
-            yield f"{one.name} gives the role {role}"
-        if "/providers/" not in one.inputs["scope"]:
-            yield f"{one.name} is for a whole group or subscription"
-
-
-def submitters_can_submit(graph: Graph) -> Iterator[str]:
-    account = graph.one("batch:BatchAccount").outputs["name"]
-    needed = {(SUBMITTER, account), (BATCH_READER, account)}
-    needed |= {(CONTRIBUTOR, container) for container in ("inputs", "outputs", "runs")}
-    others = {_principal(graph, whose) for whose in ("pool", "account")}
-    people = {one.inputs["principalId"] for one in graph.of("authorization:RoleAssignment")} - others
-    able = [who for who in people if needed <= _roles_of(graph, who)]
-    if not able:
-        yield "nobody may submit"
+    yield from equal("what a node fetches", start.get("resourceFiles"), [bundle])
+    words = ("tar -xf worker.tar", "--no-index", "--no-deps", "--require-hashes", "set -eu")
+    yield from equal("the start lacks", [word for word in words if word not in start.get("commandLine", "")], [])
 
 
 def the_pool_waits_for_what_its_nodes_need(graph: Graph) -> Iterator[str]:
     pool = graph.one("batch:Pool")
     waits = graph.needs(pool)
-    principal = _principal(graph, "pool")
+    principal = principal_of(graph, "pool")
     needed = [one for one in graph.of("authorization:RoleAssignment") if one.inputs["principalId"] == principal]
     for one in needed + graph.of("network:PrivateDnsZoneGroup"):
         if one.urn not in waits:
             yield f"the pool does not wait for {one.name}"
     account_waits = graph.needs(graph.one("batch:BatchAccount"))
     for one in graph.of("authorization:RoleAssignment"):
-        if one.inputs["principalId"] == _principal(graph, "account") and one.urn not in account_waits:
+        if one.inputs["principalId"] == principal_of(graph, "account") and one.urn not in account_waits:
             yield f"the account does not wait for {one.name}"
-
-
-def images_come_by_identity(graph: Graph) -> Iterator[str]:
-    for registry in graph.of("containerregistry:Registry"):
-        yield from wanted(registry, adminUserEnabled=False)
-        machine = graph.one("batch:Pool").inputs["deploymentConfiguration"]["virtualMachineConfiguration"]
-        container = machine.get("containerConfiguration") or {}
-        if not container.get("containerImageNames"):
-            yield "the image is not fetched before tasks run"
-        for source in container.get("containerRegistries", []):
-            if "identityReference" not in source:
-                yield "images are not fetched by identity"
-
-
-def networks_are_closed(graph: Graph) -> Iterator[str]:
-    for subnet in graph.of("network:Subnet"):
-        yield from wanted(subnet, defaultOutboundAccess=False)
-        if not subnet.inputs.get("networkSecurityGroup"):
-            yield f"{subnet.name} has no rules"
-    for group in graph.of("network:NetworkSecurityGroup"):
-        for rule in group.inputs.get("securityRules", []):
-            if rule["direction"] == "Inbound" and rule["access"] == "Allow":
-                yield f"{group.name} lets {rule['name']} in"
-
-
-def private_networks_are_private(graph: Graph) -> Iterator[str]:
-    network = graph.one("batch:Pool").inputs["networkConfiguration"]
-    if not graph.has("network:VirtualNetwork"):
-        if network != {"publicIPAddressConfiguration": {"provision": "BatchManaged"}}:
-            yield f"nodes without a network of their own have {network}"
-        return
-    if network.get("publicIPAddressConfiguration") != {"provision": "NoPublicIPAddresses"} or "subnetId" not in network:
-        yield f"nodes of a private network have {network}"
-    parts = {
-        part
-        for endpoint in graph.of("network:PrivateEndpoint")
-        for link in endpoint.inputs["privateLinkServiceConnections"]
-        for part in link["groupIds"]
-    }
-    if not {"blob", "queue", "nodeManagement"} <= parts:
-        yield f"private endpoints lead to {sorted(parts)}"
-    rules = graph.one("storage:StorageAccount").inputs["networkRuleSet"]
-    if rules["defaultAction"] != "Deny":
-        yield "storage is open beside the private network"
-
-
-def events_come_by_identity(graph: Graph) -> Iterator[str]:
-    for subscription in graph.of("eventgrid:SystemTopicEventSubscription"):
-        delivery = subscription.inputs.get("deliveryWithResourceIdentity") or {}
-        if delivery.get("identity", {}).get("type") != "SystemAssigned" or "destination" in subscription.inputs:
-            yield f"{subscription.name} is not delivered by identity"
-        senders = [
-            one
-            for one in graph.of("authorization:RoleAssignment")
-            if one.inputs["roleDefinitionId"].endswith(QUEUE_SENDER)
-        ]
-        if not senders or not {one.urn for one in senders} <= graph.needs(subscription):
-            yield f"{subscription.name} does not wait for its role"
 
 
 def nothing_looks_like_a_secret(graph: Graph) -> Iterator[str]:
@@ -262,16 +209,14 @@ CHECKS: tuple[Check, ...] = (
     runs_expire_and_inputs_stay,
     the_account_takes_entra_only,
     the_pool_is_safe_and_current,
-    roles_are_the_least_that_do,
-    submitters_can_submit,
-    the_pool_waits_for_what_its_nodes_need,
-    images_come_by_identity,
-    networks_are_closed,
-    private_networks_are_private,
-    events_come_by_identity,
-    nothing_looks_like_a_secret,
+    nodes_are_what_the_worker_runs_on,
+    *findings_of_options.CHECKS,
+    *findings_of_roles.CHECKS,
     everything_is_tagged_and_parented,
     names_are_unique,
+    nothing_looks_like_a_secret,
+    the_pool_waits_for_what_its_nodes_need,
+    *findings_of_references.CHECKS,
 )
 
 

@@ -66,18 +66,8 @@ class Graph:
     def leaves(self) -> Iterator[tuple[Made, str, Any]]:
         """Every leaf of every input: the resource, the path, the value."""
 
-        def walk(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-            if isinstance(value, dict):
-                for key, inner in value.items():
-                    yield from walk(f"{path}.{key}" if path else key, inner)
-            elif isinstance(value, list):
-                for index, inner in enumerate(value):
-                    yield from walk(f"{path}[{index}]", inner)
-            else:
-                yield path, value
-
         for one in self.made:
-            for path, value in walk("", one.inputs):
+            for path, value in leaves(one.inputs):
                 yield one, path, value
 
     def needs(self, one: Made) -> set[str]:
@@ -91,6 +81,18 @@ class Graph:
                     found.add(urn)
                     queue.append(urn)
         return found
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of an input: the path, the value."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from leaves(inner, f"{path}[{index}]")
+    else:
+        yield path, value
 
 
 def snapshot(graph: Graph) -> dict[str, Any]:

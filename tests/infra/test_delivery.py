@@ -5,7 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
+
+from batchimg.cli.app import app
 
 from locked import for_python, split
 from recording import PROGRAM
@@ -117,3 +120,55 @@ def test_main_is_deployed_only_after_approval():
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "cloud.yml").read_text())["jobs"]
     assert jobs["up"]["environment"] == "production"
     assert jobs["preview"]["if"].startswith("github.event_name == 'pull_request'")
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+def test_actions_of_others_are_pinned_by_their_commit(file):
+    used = re.findall(r"uses: *(.*)", file.read_text())
+    assert [one for one in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+(;.*)?", one)] == []
+
+
+def test_only_what_signs_in_or_attests_may_ask_for_a_token():
+    asking = set()
+    for file in WORKFLOWS:
+        workflow = yaml.safe_load(file.read_text())
+        for name, job in workflow["jobs"].items():
+            given = job.get("permissions", workflow["permissions"])
+            assert set(given) <= {"contents", "id-token", "attestations"}
+            asking |= {f"{file.stem} {name}"} if "id-token" in given else set()
+    assert asking == {"cloud preview", "cloud up", "release wheel", "release image"}
+
+
+def test_a_preview_never_pushes_a_deployment_out_of_its_queue():
+    group = yaml.safe_load((ROOT / ".github" / "workflows" / "cloud.yml").read_text())["concurrency"]["group"]
+    assert group == "cloud-${{ github.event_name == 'push' && 'up' || github.ref }}"
+
+
+PAGES = [ROOT / "README.md", ROOT / "docs" / "operations.md", *WORKFLOWS]
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+SETTINGS = set(yaml.safe_load((ROOT / "pulumi" / "Pulumi.yaml").read_text())["config"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_tells_to_type_is_there(page):
+    text = page.read_text()
+    made = re.findall(r"(?:`|run: |^|\$ |&& )make ([a-z][a-z-]*)", text, re.MULTILINE)
+    assert set(made) <= TARGETS
+    assert set(re.findall(r"pulumi config set ([\w:-]+)", text)) <= SETTINGS
+    for command, rest in re.findall(r"(?:`|^)batchimg ([a-z]+)([^`\n#]*)", text, re.MULTILINE):
+        flags = {option for one in parameters(command) for option in one.opts}
+        assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest)) - {"--help"} <= flags, command
+
+
+def parameters(command):
+    """The options of a command of batchimg, or of all of a group's."""
+    found = typer.main.get_command(app).commands[command]
+    return [one for part in getattr(found, "commands", {"": found}).values() for one in part.params]
+
+
+def test_settings_that_the_handbook_names_are_there():
+    text = (ROOT / "docs" / "operations.md").read_text()
+    costs = text[text.index("## What it costs") : text.index("## How the pool scales")]
+    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)(?::[^`]*)?`", costs))
+    assert named - SETTINGS == set()
+    assert len(named) > 5

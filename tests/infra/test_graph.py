@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from every_input import FREE, free, unheld
 from pulumi_azure_native import applicationinsights
 
 from batchimg.settings import Settings
@@ -16,7 +17,7 @@ from batchimg_worker.version import __version__
 from arm import OTHER_VERSIONS, SCHEMAS, TYPES, WITHOUT_SCHEMA, problems
 from findings import CHECKS
 from programs import STACKS, graph_of
-from recording import snapshot
+from recording import PROGRAM, snapshot
 
 GRAPHS = Path(__file__).parent / "graphs"
 
@@ -36,6 +37,13 @@ def test_the_graph_is_the_one_that_was_reviewed(stack):
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_stack_is_safe(stack, check):
     assert list(check(graph_of(stack))) == []
+
+
+def test_every_input_is_held_by_a_check_or_free_for_a_reason():
+    """A property that is changed or left out is found: what the checks hold is not only what somebody thought of."""
+    quiet = [one for stack in ("all-options", "prod", "dev") for one in unheld(graph_of(stack))]
+    assert [one for one in quiet if free(one[1], one[2]) is None] == []
+    assert set(FREE) == {free(kind, path) for _, kind, path in quiet}
 
 
 def test_outputs_are_settings_of_batchimg():
@@ -63,6 +71,37 @@ def test_options_that_are_off_make_nothing():
         "operationalinsights:Workspace",
     }
     assert not kinds & paid
+
+
+MONTHLY = {
+    "containerregistry:Registry": 5.0,
+    "network:PrivateEndpoint": 7.3,
+    "network:NatGateway": 32.9,
+    "network:PublicIPAddress": 3.65,
+    "privatedns:PrivateZone": 0.5,
+}
+"""What costs money while nothing runs -> USD a month, list prices; the rest is free, or paid by use."""
+BY_USE = {
+    "resources:ResourceGroup", "managedidentity:UserAssignedIdentity", "authorization:RoleAssignment",
+    "storage:StorageAccount", "storage:BlobServiceProperties", "storage:BlobContainer", "storage:ManagementPolicy",
+    "storage:Queue", "batch:BatchAccount", "batch:Pool", "network:VirtualNetwork", "network:Subnet",
+    "network:NetworkSecurityGroup", "network:PrivateDnsZoneGroup", "privatedns:VirtualNetworkLink",
+    "eventgrid:SystemTopic", "eventgrid:SystemTopicEventSubscription", "operationalinsights:Workspace",
+    "monitor:DiagnosticSetting", "applicationinsights:Component", "consumption:Budget",
+}  # fmt: skip
+
+
+def idle_cost(stack):
+    kinds = [one.kind for one in graph_of(stack).made if one.custom]
+    assert {kind for kind in kinds if kind not in MONTHLY} <= BY_USE
+    return sum(MONTHLY.get(kind, 0) for kind in kinds)
+
+
+def test_an_idle_stack_costs_what_the_pages_say():
+    assert idle_cost("dev") == 0
+    said = f"about {idle_cost('prod'):.0f} USD a month"
+    for page in ("README.md", "docs/operations.md"):
+        assert said in (PROGRAM.parent / page).read_text(), f"{page} does not say {said}"
 
 
 def test_every_option_makes_what_it_names():

@@ -33,6 +33,12 @@ def refusal(monkeypatch, stack=None, **config):
         ("submitters", "me@example.org"), ("submitter_type", "Robot"), ("network", "private"), ("nat_gateway", "yes"),
         ("allowed_ips", "10.0.0.0/8"), ("allowed_ips", "example.org"), ("runs_days", 0), ("outputs_days", -1),
         ("soft_delete_days", 0), ("soft_delete_days", 366), ("redundancy", "LRS"), ("budget", "a lot"), ("budget_emails", "nobody"),
+        ("budget", -5), ("budget", 1.5), ("budget", True), ("budget_emails", "a@@b.org"), ("events", None), ("events", "True"),
+        ("max_spot_nodes", "٣"), ("max_spot_nodes", 2.0), ("max_spot_nodes", [1]), ("worker_version", "١.2.3"), ("worker_version", "1.2.3/../x"),
+        ("worker_version", "1.2.3" + "a" * 99), ("vm_size", "Standard_D0ads_v5"), ("vm_size", "Standard_D3ads_v5"), ("vm_size", "Standard_E4-8ads_v5"),
+        ("vm_size", "Standard_D٤ads_v5"), ("vm_size", "Standard_D4ads_v55"), ("vm_size", "Standard_F4ads_v5"), ("vm_size", "Standard_NC4as_T4_v3"),
+        ("allowed_ips", "0.0.0.0"), ("allowed_ips", "169.254.169.254"), ("allowed_ips", "100.64.0.1"), ("allowed_ips", "224.0.0.1"),
+        ("allowed_ips", "203.0.113.0/31"), ("allowed_ips", "198.51.100.7/24"), ("allowed_ips", "2001:db8::/32"), ("allowed_ips", "198.51.100.7 198.51.100.8"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused(monkeypatch, name, value):
@@ -53,6 +59,46 @@ def test_a_wrong_value_is_refused(monkeypatch, name, value):
 )
 def test_what_is_wrong_only_together_is_refused(monkeypatch, config, said):
     assert said in refusal(monkeypatch, **config)
+
+
+SOMEBODY = "6f1c4f7e-5f0e-4d1e-9a39-3f8f3a9d7b11"
+EVERYTHING = {
+    "name": "pictures", "worker": "container", "worker_version": "7.8.9", "vm_size": "Standard_E16ads_v6",
+    "max_spot_nodes": 21, "max_dedicated_nodes": 22, "submitters": f"{SOMEBODY}, {SOMEBODY.upper()}",
+    "submitter_type": "Group", "network": "vnet", "nat_gateway": True, "allowed_ips": "198.51.100.0/24, 203.0.113.9",
+    "runs_days": 31, "outputs_days": 32, "soft_delete_days": 33, "redundancy": "Standard_GRS", "protect_storage": True,
+    "observability": True, "application_insights": True, "budget": 34, "budget_emails": "a@example.org, b@example.org",
+    "events": True,
+}  # fmt: skip
+
+
+def test_settings_reach_what_they_are_for():
+    graph = run(None, EVERYTHING)
+    storage, pool = graph.one("storage:StorageAccount"), graph.one("batch:Pool").inputs
+    assert storage.protect
+    assert storage.inputs["sku"] == {"name": "Standard_GRS"}
+    addresses = ["198.51.100.0/24", "203.0.113.9"]
+    assert [one["iPAddressOrRange"] for one in storage.inputs["networkRuleSet"]["ipRules"]] == addresses
+    access = graph.one("batch:BatchAccount").inputs["networkProfile"]["accountAccess"]
+    assert [one["value"] for one in access["ipRules"]] == addresses
+    blobs = graph.one("storage:BlobServiceProperties").inputs
+    assert {blobs[name]["days"] for name in ("deleteRetentionPolicy", "containerDeleteRetentionPolicy")} == {33}
+    rules = {rule["name"]: rule for rule in graph.one("storage:ManagementPolicy").inputs["policy"]["rules"]}
+    days = {name: set(re.findall(r"GreaterThan': (\d+)", str(rule))) for name, rule in rules.items()}
+    assert days == {"runs-expire": {"31"}, "outputs-expire": {"32"}, "old-versions-expire": {"33"}}
+    budget = graph.one("consumption:Budget").inputs
+    assert (budget["amount"], budget["notifications"]["spent80"]["contactEmails"]) == (
+        34,
+        ["a@example.org", "b@example.org"],
+    )
+    people = [one for one in graph.of("authorization:RoleAssignment") if "submitter" in one.name]
+    assert not any("submitter2" in one.name for one in people)  # who is listed twice counts once
+    assert {(one.inputs["principalId"], one.inputs["principalType"]) for one in people} == {(SOMEBODY, "Group")}
+    formula = pool["scaleSettings"]["autoScale"]["formula"]
+    assert re.findall(r"^(?:slots|maxSpot|maxDedicated) = (\d+);", formula, re.MULTILINE) == ["16", "21", "22"]
+    assert (pool["vmSize"], pool["taskSlotsPerNode"]) == ("Standard_E16ads_v6", 16)
+    assert graph.outputs["worker_image"].endswith("/batchimg-worker:7.8.9")
+    assert all(one.name.startswith("pictures") for one in graph.made)
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest_one(monkeypatch):

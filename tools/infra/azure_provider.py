@@ -9,6 +9,8 @@ import json
 import os
 import re
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ NAMES = {
     "storage:BlobContainer": r"[a-z0-9](-?[a-z0-9]){2,62}",
     "batch:Pool": r"[A-Za-z0-9_-]{1,64}",
 }
+ALWAYS_THERE = {"storage:BlobServiceProperties"}  # with the account: to make it is to set it
 NAMED_BY_AZURE = {"resources:ResourceGroup", *NAMES} - {"storage:BlobContainer", "batch:Pool"}
 
 
@@ -82,11 +85,14 @@ class Azure:
         return json.loads(STATE.read_text()) if STATE.exists() else {}
 
     def write(self, resources: dict[str, dict[str, Any]]) -> None:
-        STATE.write_text(json.dumps(resources, indent=1, sort_keys=True))
+        part = STATE.with_suffix(".part")
+        part.write_text(json.dumps(resources, indent=1, sort_keys=True))
+        part.replace(STATE)
 
     def put(self, kind: str, arm_id: str, inputs: dict[str, Any]) -> None:
+        """Raises RuntimeError for what is there already, as azure-native does: a killed `up` may have made it."""
         resources = self.read()
-        if arm_id in resources:
+        if arm_id in resources and kind not in ALWAYS_THERE:
             raise RuntimeError(f"409 Conflict: {arm_id} exists")
         missing = _parent(arm_id)
         if missing and missing not in resources:
@@ -103,9 +109,10 @@ class Azure:
         gone = resources.pop(arm_id, None)
         if gone is None:
             return
-        below = [one for one in resources if one.startswith(f"{arm_id}/")]
-        if below and kind == "resources:ResourceGroup":
-            raise RuntimeError(f"409: {arm_id} still holds {below}")
+        if kind == "resources:ResourceGroup":  # what is in it goes too, also what Pulumi does not know
+            for below in [one for one in resources if one.startswith(f"{arm_id}/")]:
+                inside = resources.pop(below)
+                self.twins.delete(inside["type"], inside["inputs"])
         self.twins.delete(kind, gone["inputs"])
         self.write(resources)
 
@@ -130,6 +137,7 @@ class Provider(provider.Provider):
 
     def __init__(self) -> None:
         self.azure = Azure()
+        self.busy = threading.Lock()
 
     async def invoke(self, request: provider.InvokeRequest) -> provider.InvokeResponse:
         if request.tok != "azure-native:authorization:getClientConfig":
@@ -163,7 +171,8 @@ class Provider(provider.Provider):
         arm_id, outputs = self._answer(kind, name_of(request.urn), inputs)
         if request.preview:
             return provider.CreateResponse(resource_id="", properties=wrap_map(outputs))
-        self.azure.put(kind, arm_id, inputs)
+        with self.busy:
+            self.azure.put(kind, arm_id, inputs)
         return provider.CreateResponse(resource_id=arm_id, properties=wrap_map(outputs))
 
     async def read(self, request: provider.ReadRequest) -> provider.ReadResponse:
@@ -180,11 +189,13 @@ class Provider(provider.Provider):
     async def update(self, request: provider.UpdateRequest) -> provider.UpdateResponse:
         kind, inputs = kind_of(request.urn), plain_map(request.news)
         if not request.preview:
-            self.azure.change(kind, request.resource_id, inputs)
+            with self.busy:
+                self.azure.change(kind, request.resource_id, inputs)
         return provider.UpdateResponse(properties=wrap_map(self._answer(kind, name_of(request.urn), inputs)[1]))
 
     async def delete(self, request: provider.DeleteRequest) -> None:
-        self.azure.remove(kind_of(request.urn), request.resource_id)
+        with self.busy:
+            self.azure.remove(kind_of(request.urn), request.resource_id)
 
     def _answer(self, kind: str, name: str, inputs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         arm_id, outputs = answer(kind, name, inputs, LOCATION)
@@ -197,6 +208,16 @@ async def _attach(self: Any, request: Any, context: Any) -> Any:
     return empty_pb2.Empty()
 
 
+def end_with(parent: int, busy: threading.Lock) -> None:
+    """End when the engine has gone: killed, it ends nobody. What is being made is made first, as Azure does."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    with busy:
+        os._exit(0)
+
+
 if __name__ == "__main__":
     server.ProviderServicer.Attach = _attach
-    server.main(sys.argv[1:], "3.29.0", Provider())
+    azure_native = Provider()
+    threading.Thread(target=end_with, args=(os.getppid(), azure_native.busy), daemon=True).start()
+    server.main(sys.argv[1:], "3.29.0", azure_native)

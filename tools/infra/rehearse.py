@@ -20,6 +20,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import psutil
+
 from batchimg.errors import BatchimgError
 from batchimg.local.azurite import ACCOUNT, READY_LINE, azurite_environment, install
 from batchimg.local.ports import Ports, choose
@@ -101,12 +103,23 @@ def end_group(process: subprocess.Popen) -> None:
     """Ask as Ctrl-C does, for Pulumi then writes its state; what is still there after a while is killed."""
     for again in (signal.SIGINT, signal.SIGTERM):
         signal.signal(again, signal.SIG_IGN)  # a second Ctrl-C would leave things behind
+    started = descendants(process)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=GRACE)
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    for one in started:  # Pulumi's plugins are in groups of their own, and outlive it by minutes
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+
+
+def descendants(process: subprocess.Popen) -> list[psutil.Process]:
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def must(condition: object, what: str) -> None:
@@ -297,6 +310,11 @@ def change(on: Stage) -> None:
 
 
 def down(on: Stage) -> None:
+    said = json.loads(on.run("pulumi", "stack", "export", quiet=True))
+    known = {
+        one["id"] for one in said["deployment"]["resources"] if one.get("custom") and "azure-native" in one["type"]
+    }
+    must(known >= set(on.resources()), "Pulumi knows of everything that there is")
     on.run("pulumi", "destroy", "--yes", "--non-interactive", "--skip-preview")
     must(on.resources() == {}, "no resource is left")
     must(on.twins.left() == [], "no container, queue or pool is left")

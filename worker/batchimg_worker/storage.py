@@ -42,10 +42,10 @@ LONG = Patience(busy=8, away=7)  # nobody is: a minute or two
 
 def is_loopback(endpoint: str) -> bool:
     """Whether a URL points at this machine: the only place where a key may be used."""
-    host = urlsplit(endpoint).hostname or ""
-    if host == "localhost":
-        return True
     with contextlib.suppress(ValueError):
+        host = urlsplit(endpoint).hostname or ""
+        if host == "localhost":
+            return True
         return ipaddress.ip_address(host).is_loopback
     return False
 

@@ -40,18 +40,18 @@ def configure(  # noqa: PLR0913 - a command's options
 ) -> None:
     """Write what `pulumi up` made, or an account that was there, into batchimg.toml."""
     from batchimg.configure import configure as write
-    from batchimg.configure import storage_endpoint_of
-    from batchimg.settings import SETTINGS_FILE
+    from batchimg.endpoint import checked_pool, storage_endpoint_of
+    from batchimg.settings import chosen_file
 
     given = {
         "batch_endpoint": batch_endpoint,
-        "storage_endpoint": storage_endpoint_of(storage_account) if storage_account else None,
-        "pool": pool,
+        "storage_endpoint": storage_endpoint_of(storage_account) if storage_account is not None else None,
+        "pool": checked_pool(pool) if pool is not None else None,
     }
     flags = {name: value for name, value in given.items() if value is not None}
     named = pulumi is None and stack is None and outputs is None and batch_endpoint is not None
     found: Values = {} if named else _outputs(pulumi, stack, outputs)
-    done = write(context.obj or Path(SETTINGS_FILE), {**found, **flags})
+    done = write(chosen_file(context.obj), {**found, **flags})
     drawn_on = screen()
     drawn_on.configured(done)
     _send(done, worker, drawn_on)
@@ -62,10 +62,10 @@ def _outputs(pulumi: Path | None, stack: str | None, outputs: str | None) -> "Va
     from batchimg.errors import InputError
 
     if outputs == "-":
-        return read_outputs(sys.stdin.read(), "standard input")
+        return read_outputs(sys.stdin.buffer.read(), "standard input")
     if outputs is not None:
         try:
-            return read_outputs(Path(outputs).read_text(), outputs)
+            return read_outputs(Path(outputs).read_bytes(), outputs)
         except OSError as error:
             raise InputError(f"cannot read {outputs}: {error.strerror}", "Give a file that exists.") from error
     return pulumi_outputs(pulumi or Path("pulumi"), stack)
@@ -93,7 +93,7 @@ def _send(done: "Configured", worker: Path | None, drawn_on: "Screen") -> None:
 def doctor(context: typer.Context, json: JsonOption = False) -> None:
     """Look, read only, at what can be wrong with an account. Exit 1 if there is a problem."""
     from batchimg.connect import connect
-    from batchimg.doctor import examine
+    from batchimg.doctor import Finding, examine
     from batchimg.local.running import find
     from batchimg.management import Management
     from batchimg_worker.storage import is_loopback
@@ -101,7 +101,8 @@ def doctor(context: typer.Context, json: JsonOption = False) -> None:
     drawn_on = screen()
     settings = settings_of(context)
     if settings.is_local and find() is None:
-        drawn_on.say("No Azure endpoint is configured, and the local stack is not running: it starts with `submit`.")
+        message = "no Azure endpoint is configured, and the local stack is not running"
+        drawn_on.findings([Finding("settings", "unknown", message, "It starts with `submit`.")], json)
         return
     emulated = is_loopback(settings.batch_endpoint or "")
     account = None if emulated else settings.batch_account_id

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from batchimg.errors import ServiceError
+from batchimg.errors import ServiceError, SettingsError
 from batchimg.management import AccountFacts, Management
 
 ACCOUNT = "/subscriptions/1/resourceGroups/g/providers/Microsoft.Batch/batchAccounts/one"
@@ -76,3 +76,19 @@ def test_a_refusal_names_the_resource_and_the_role(management):
         management.account()
     assert ACCOUNT in caught.value.message
     assert "Account Reader" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", [[], "<html>sign in here</html>", None])
+def test_an_answer_that_is_not_azures_is_told_and_no_surprise(management, answers, text):
+    answers[ACCOUNT] = text
+    with pytest.raises(ServiceError, match="does not answer as Azure does") as caught:
+        management.account()
+    assert "proxy" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "account_id", ["@example.org" + ACCOUNT, ".example.org" + ACCOUNT, ACCOUNT + "?x=1", ACCOUNT + "/../two", "one", ""]
+)
+def test_your_token_goes_nowhere_else_than_to_azure(account_id):
+    with pytest.raises(SettingsError, match="no id of a Batch account"):
+        Management(account_id, lambda: pytest.fail("a token was asked for"))
