@@ -133,7 +133,8 @@ def test_a_run_that_is_watched_is_ended_where_too_much_of_it_fails(batchimg, ser
         file.write_bytes(b"no image")
     command = ("submit", "--dataset", folder, *SLOWLY, "--chunk-images", 3, "--wait", "--max-failures", 2)
     assert "--max-failures is 2" in batchimg(*command, expect=1).stderr
-    rows = rows_of(services, find_run(services, "watched").run)
+    (run,) = runs_of(services, "watched")
+    rows = rows_of(services, run)
     assert {row["status"] for row in rows} >= {"failed", "lost"}
     assert len(rows) == 24
 
