@@ -157,9 +157,9 @@ def retry(images: int) -> None:
 
 
 def store_run(store: BlobStore, images: int) -> str:
-    """A run that is over, as blob storage shows it; its results are empty, for the ledger is made already."""
+    """A run that is over, as blob storage shows it, with all of its results and its ledger."""
     spec = spec_of("benchmark-0123456789", images)
-    runs = store.container("runs")
+    runs, content = store.container("runs"), MadeUp(spec)
     runs.write(run_path(spec.run), dump(spec))
     for chunk in range(spec.chunks):
         beat = Heartbeat(
@@ -174,10 +174,11 @@ def store_run(store: BlobStore, images: int) -> str:
             started=NOW,
             updated=NOW,
         )
-        runs.write(result_path(spec.run, chunk), b"", metadata={HEARTBEAT_METADATA: dump(beat).decode()})
+        result = content.read(result_path(spec.run, chunk))
+        runs.write(result_path(spec.run, chunk), result, metadata={HEARTBEAT_METADATA: dump(beat).decode()})
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "ledger.parquet"
-        merged = merge(MadeUp(spec), spec, file, over=True)
+        merged = merge(content, spec, file, over=True)
         merged = type(merged)(merged.rows, find(runs, spec.run).fingerprint)
         publish(runs, spec.run, file, merged)
     store.close()
