@@ -13,7 +13,7 @@ import tifffile
 
 from batchimg_worker.operations import Region, Shape
 from batchimg_worker.operations.arrays import Image
-from batchimg_worker.tiff import segment
+from batchimg_worker.tiff import page_options, segment
 from batchimg_worker.tiles.store import Store
 from batchimg_worker.tiles.writers import Frame, JpegWriter, Piece, PngWriter, Writer
 
@@ -117,16 +117,10 @@ class TiffWriter:
             shape=(frame.height, frame.width, channels) if channels > 1 else (frame.height, frame.width),
             dtype=frame.pixel.dtype,
             tile=(TILE, TILE),
-            photometric="rgb" if channels > 2 else "minisblack",
-            planarconfig="contig" if channels > 1 else None,
-            extrasamples=("unassalpha",) if channels in (2, 4) else None,
-            compression="zlib",
-            predictor=True,
             subfiletype=kind,
             subifds=levels if kind == 0 else 0,
-            metadata=None,
-            software=False,
             iccprofile=frame.icc_profile if kind == 0 else None,
+            **page_options(channels),
         )
         return canvas
 
