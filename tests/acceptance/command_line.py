@@ -63,6 +63,11 @@ class Command:
         return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def slowly(gate: Path) -> tuple[object, ...]:
+    """A recipe that takes a second an image until the file ``gate`` is made: there is time for something to happen."""
+    return "--operations", Path(__file__).with_name("slow_operations.py"), "--op", f"slowly={gate}"
+
+
 def interrupt(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Ctrl-C; exit code and stderr."""
     process.send_signal(signal.SIGINT)

@@ -1,41 +1,39 @@
 """Interruptions: Ctrl-C, two at once, a service killed in the middle. Nothing is lost, nothing is done twice."""
 
+import json
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from command_line import interrupt, until
+from batchimg.scan import scan
+
+from command_line import interrupt, slowly, until
 from pictures import noise
+from rehearsal import rehearsing
+from slow_storage import slow_storage
 
-SLOWLY = ("--operations", Path(__file__).with_name("slow_operations.py"), "--op", "slowly")
 
-
-def uploaded(batchimg, name: str) -> int:
-    """How many originals of a dataset blob storage has, seen through a plan of the same prefix."""
-    import json
-
-    endpoint = batchimg.stack()["stack"]["blob_endpoint"]
-    done = batchimg.start("submit", "--dataset", f"{endpoint}/inputs/{name}", "--plan", "--json")
-    out, _ = done.communicate(timeout=60)
-    return json.loads(out)["images"] if done.returncode == 0 else 0
+def images_in(endpoint: str, name: str, batchimg) -> int:
+    """How many originals of a dataset blob storage has, by the plan of a dataset in the cloud."""
+    return json.loads(batchimg("submit", "--dataset", f"{endpoint}/inputs/{name}", "--plan", "--json").stdout)["images"]
 
 
 def test_ctrl_c_in_the_middle_of_an_upload_then_the_same_command_goes_on(batchimg, tmp_path):
-    from batchimg.scan import scan
-
-    folder = noise(tmp_path / "many", 1000, side=16)
+    stack = batchimg.stack()["stack"]
+    endpoint, folder = stack["blob_endpoint"], noise(tmp_path / "many", 200, side=16)
     name = scan(str(folder)).name
-    process = batchimg.start("submit", "--dataset", folder, "--op", "flip=horizontal", BATCHIMG_UPLOAD_THREADS="1")
-    until(lambda: uploaded(batchimg, name) > 20 or process.poll() is not None, "the upload's beginning")
-    assert process.poll() is None, "the upload was over before it could be interrupted"
-    code, errors = interrupt(process)
+    with rehearsing(stack) as rehearsal, slow_storage(endpoint, f"inputs/{name}/", 0.15) as slow:
+        environment = rehearsal.environment | {"BATCHIMG_STORAGE_ENDPOINT": slow.endpoint}
+        process = batchimg.start(
+            *("submit", "--dataset", folder, "--op", "flip=horizontal"), **environment, BATCHIMG_UPLOAD_THREADS="1"
+        )
+        until(lambda: slow.writes.fired > 10, "the upload's beginning")
+        code, errors = interrupt(process)
     assert code == 130
     assert "the same command goes on" in errors
-    there = uploaded(batchimg, name)
-    assert 20 < there < 1000
+    assert 10 <= images_in(endpoint, name, batchimg) < 200
     status = batchimg.submit(folder, "--op", "flip=horizontal")
-    assert (status["done"], status["failed"]) == (1000, 0)
+    assert (status["done"], status["failed"]) == (200, 0)
 
 
 def test_two_submits_of_the_same_at_once_make_one_run(batchimg, tmp_path):
@@ -55,24 +53,22 @@ def test_two_different_submits_at_once_both_end_well(batchimg, tmp_path):
 
 
 def test_the_emulator_killed_in_the_middle_of_a_run_is_started_again_and_the_run_ends_well(batchimg, tmp_path):
-    folder = noise(tmp_path / "killed", 60)
-    done = batchimg("submit", "--dataset", folder, "--chunk-images", 10, *SLOWLY, "--json")
-    import json
-
+    folder, gate = noise(tmp_path / "killed", 24), tmp_path / "gate"
+    done = batchimg("submit", "--dataset", folder, "--chunk-images", 6, *slowly(gate), "--json")
     run = json.loads(done.stdout)["run"]
     until(lambda: batchimg.status(run)["chunks"]["running"] > 0, "a running task")
     before = batchimg.stack()["stack"]["processes"]["batch"]
     os.kill(before, signal.SIGKILL)
+    gate.touch()
     final = until(lambda: (s := batchimg.status(run))["state"] == "completed" and s, "the end of the run", 120)
-    assert (final["done"], final["failed"], final["lost"]) == (60, 0, 0)
+    assert (final["done"], final["failed"], final["lost"]) == (24, 0, 0)
     assert batchimg.stack()["stack"]["processes"]["batch"] != before
 
 
 def test_a_cancelled_run_keeps_what_was_done_and_the_same_submit_does_the_rest(batchimg, tmp_path):
-    import json
-
-    folder = noise(tmp_path / "cancelled", 60)
-    run = json.loads(batchimg("submit", "--dataset", folder, "--chunk-images", 5, *SLOWLY, "--json").stdout)["run"]
+    folder, gate = noise(tmp_path / "cancelled", 24), tmp_path / "gate"
+    command = (folder, "--chunk-images", 2, *slowly(gate))
+    run = json.loads(batchimg("submit", "--dataset", *command, "--json").stdout)["run"]
     until(lambda: batchimg.status(run)["chunks"]["done"] > 0, "the first chunk")
     batchimg("cancel", run)
     final = until(
@@ -81,16 +77,16 @@ def test_a_cancelled_run_keeps_what_was_done_and_the_same_submit_does_the_rest(b
         ),
         "the end",
     )
-    assert 0 < final["done"] < 60
-    assert final["done"] + final["failed"] + final["lost"] == 60
+    assert 0 < final["done"] < 24
+    assert final["done"] + final["failed"] + final["lost"] == 24
     assert "had ended before" in batchimg("cancel", run).stdout
-    again = batchimg.submit(folder, "--chunk-images", 5, *SLOWLY)
-    assert (again["run"], again["done"], again["lost"]) == (run, 60, 0)
+    gate.touch()
+    again = batchimg.submit(*command)
+    assert (again["run"], again["done"], again["lost"]) == (run, 24, 0)
 
 
 def test_another_shell_knows_a_run_whose_laptop_went_away(batchimg, tmp_path):
     process = batchimg.start("submit", "--dataset", noise(tmp_path / "away", 30), "--op", "flip=horizontal", "--wait")
-    import json
 
     def mine():
         return [run for run in json.loads(batchimg("runs", "--json").stdout) if run["run"].startswith("away-")]

@@ -20,12 +20,11 @@ from batchimg.settings import Settings
 from batchimg_worker.contract import heartbeat_path, ledger_path, manifest_path, part_path, result_path, run_path
 from batchimg_worker.storage import BlobStore
 
-from command_line import BATCHIMG, until
+from command_line import BATCHIMG, slowly, until
 from pictures import noise
 from rehearsal import EMPTY, rehearsing
 
 RECIPE = ("--op", "flip=horizontal")
-SLOWLY = ("--operations", Path(__file__).with_name("slow_operations.py"), "--op", "slowly")
 
 
 @pytest.fixture
@@ -258,16 +257,18 @@ def test_a_submit_of_a_grown_and_changed_folder_does_only_what_is_new(batchimg, 
 
 
 def test_a_cancelled_run_that_was_submitted_again_has_one_ledger_of_both_jobs(batchimg, runs, tmp_path):
-    folder = noise(tmp_path / "two-jobs", 40)
-    submitted = batchimg("submit", "--dataset", folder, *SLOWLY, "--chunk-images", 4, "--json")
+    gate = tmp_path / "gate"
+    command = (noise(tmp_path / "two-jobs", 20), *slowly(gate), "--chunk-images", 2)
+    submitted = batchimg("submit", "--dataset", *command, "--json")
     run = json.loads(submitted.stdout)["run"]
     until(lambda: batchimg.status(run)["chunks"]["done"] > 0, "the first chunk")
     batchimg("cancel", run)
     until(lambda: state_of(batchimg, run) == "cancelled", "the end")
     before = batchimg("ledger", run, "--json").stdout.splitlines()
-    assert len(before) == 40
-    assert batchimg.submit(folder, *SLOWLY, "--chunk-images", 4)["run"] == run
-    until(lambda: runs.stat(ledger_path(run)).metadata["done"] == "40", "the ledger of both jobs")
+    assert len(before) == 20
+    gate.touch()
+    assert batchimg.submit(*command)["run"] == run
+    until(lambda: runs.stat(ledger_path(run)).metadata["done"] == "20", "the ledger of both jobs")
     rows = rows_of(batchimg, run)
     assert {row["status"] for row in rows.values()} == {"done"}
     assert {row["job"] for row in rows.values()} == {run, f"{run}-2"}

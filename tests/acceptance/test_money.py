@@ -16,13 +16,12 @@ from batchimg.runs import find_run
 from batchimg.settings import Settings
 from batchimg_worker.contract import result_path, run_path
 
-from command_line import Command
+from command_line import Command, slowly
 from in_process import ended, placed, rows_of, runs_of, services_of
 from pictures import noise
 from rehearsal import SPOT, rehearsing
 
 RECIPE = ("--op", "flip=horizontal")
-SLOWLY = ("--operations", Path(__file__).with_name("slow_operations.py"), "--op", "slowly")
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +130,17 @@ def test_a_run_that_is_watched_is_ended_where_too_much_of_it_fails(batchimg, ser
     folder = noise(tmp_path / "watched", 24, side=24)
     for file in sorted(folder.iterdir())[:3]:
         file.write_bytes(b"no image")
-    command = ("submit", "--dataset", folder, *SLOWLY, "--chunk-images", 3, "--wait", "--max-failures", 2)
+    command = (
+        "submit",
+        "--dataset",
+        folder,
+        *slowly(tmp_path / "gate"),
+        "--chunk-images",
+        3,
+        "--wait",
+        "--max-failures",
+        2,
+    )
     assert "--max-failures is 2" in batchimg(*command, expect=1).stderr
     (run,) = runs_of(services, "watched")
     rows = rows_of(services, run)

@@ -23,6 +23,7 @@ from batchimg_worker.storage import BlobStore
 
 from command_line import until
 from pictures import noise
+from slow_storage import slow_storage
 
 WORKER = Path(sys.executable).with_name("batchimg-worker")
 
@@ -211,13 +212,15 @@ def test_an_image_that_fails_in_one_variant_leaves_no_picture(bench, tmp_path):
 
 
 def test_a_task_that_is_told_to_stop_leaves_no_result_and_can_be_run_again(bench, tmp_path):
-    bench.write_run("stopped", noise(tmp_path, 40, side=500))
-    process = subprocess.Popen(
-        [WORKER, "--run", "stopped", "--chunk", "0"], env=bench.environment(), stderr=subprocess.PIPE, text=True
-    )
-    until(lambda: bench.names("outputs", "stopped/"), "the first picture")
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=30)
+    bench.write_run("stopped", noise(tmp_path, 40, side=64))
+    with slow_storage(bench.store.endpoint, "outputs/stopped/", 1.0) as slow:
+        environment = bench.environment() | {"BATCHIMG_STORAGE_ENDPOINT": slow.endpoint}
+        process = subprocess.Popen(
+            [WORKER, "--run", "stopped", "--chunk", "0"], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        until(lambda: bench.names("outputs", "stopped/"), "the first picture")
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
     assert process.returncode == 143, errors
     assert bench.names("runs", "stopped/results/") == []
     assert bench.work("stopped").returncode == 0

@@ -103,15 +103,5 @@ def _unheld(graph: Graph, place: int) -> list[tuple[str, Path]]:
 
 def unheld(graph: Graph) -> list[tuple[str, str, Path]]:
     """What can be done to the graph without a word of any check: left out or changed, the kind, the path."""
-    return [(word, graph.made[place].kind, path) for place in _different(graph) for word, path in _unheld(graph, place)]
-
-
-def _different(graph: Graph) -> list[int]:
-    """The places of one resource of those that are alike in kind and in what is set; of both subnets."""
-    seen, places = set(), []
-    for place, one in enumerate(graph.made):
-        shape = (one.kind, tuple(sorted(one.inputs)), one.name if one.kind.startswith("network:Sub") else "")
-        if one.custom and shape not in seen:
-            seen.add(shape)
-            places.append(place)
-    return places
+    places = [place for place, one in enumerate(graph.made) if one.custom]
+    return [(word, graph.made[place].kind, path) for place in places for word, path in _unheld(graph, place)]

@@ -80,16 +80,12 @@ def _exactly(what: str, given: set[Role], expected: set[Role]) -> Iterator[str]:
 
 def azure_is_told_what_machines_are(graph: Graph) -> Iterator[str]:
     """A new identity is not known everywhere at once: without its type, giving it a role fails now and then."""
-    machines = _machines(graph)
-    types = {
-        one.inputs.get("principalType")
-        for one in graph.of("authorization:RoleAssignment")
-        if one.inputs.get("principalId") in machines
-    }
+    machines, assignments = _machines(graph), graph.of("authorization:RoleAssignment")
+    types = {one.inputs.get("principalType") for one in assignments if one.inputs.get("principalId") in machines}
     yield from equal("what machines are", types, {"ServicePrincipal"})
-    definitions = {
-        one.inputs["roleDefinitionId"].rpartition("/")[0] for one in graph.of("authorization:RoleAssignment")
-    }
+    kinds = {one.inputs.get("principalType") for one in assignments if one.inputs.get("principalId") not in machines}
+    yield from equal("kinds of submitters, which one setting tells", len(kinds), 1)
+    definitions = {one.inputs["roleDefinitionId"].rpartition("/")[0] for one in assignments}
     subscription = "/".join(_id(graph, "resources:ResourceGroup").split("/")[:3])
     yield from equal(
         "definitions lie in", definitions, {f"{subscription}/providers/Microsoft.Authorization/roleDefinitions"}
