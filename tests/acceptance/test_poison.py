@@ -13,6 +13,7 @@ import pytest
 from batchimg_worker.contract import part_path, result_path
 from batchimg_worker.storage import BlobStore
 
+from blobs import beaten
 from command_line import until
 from rehearsal import SPOT, rehearsing
 
@@ -161,7 +162,7 @@ def test_a_preempted_task_keeps_its_records_and_the_next_attempt_goes_on_after_t
     (gates / str(WAIT)).touch()
     before = until(lambda: len(found := list(outputs.list(f"{run}/"))) == 4 and found, "the fourth picture")
     rehearsal.fault("POST", "/faults", {"kind": "preempt-node", "match": {"poolId": SPOT}, "count": 2})
-    until(lambda: runs.stat(part_path(run, 0)), "the part")
+    until(lambda: beaten(runs, run, 0).get("attempt") == 2, "the next attempt")
     (gates / str(WAIT_AGAIN)).touch()
     until(lambda: runs.stat(result_path(run, 0)), "the result")
     rows = rows_of(batchimg, run, settings).values()

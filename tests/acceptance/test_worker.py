@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 
@@ -21,6 +22,7 @@ from batchimg_worker.journal import leave
 from batchimg_worker.recipe import recipe_from_ops
 from batchimg_worker.storage import BlobStore
 
+from blobs import beaten
 from command_line import until
 from pictures import noise
 from slow_storage import slow_storage
@@ -225,6 +227,25 @@ def test_a_task_that_is_told_to_stop_leaves_no_result_and_can_be_run_again(bench
     assert bench.names("runs", "stopped/results/") == []
     assert bench.work("stopped").returncode == 0
     assert len(bench.names("outputs", "stopped/")) == 80
+
+
+def test_a_task_that_is_told_to_stop_sends_its_records_before_the_image_in_hand_is_done(bench, tmp_path):
+    bench.write_run("leaving", noise(tmp_path, 2))
+    runs = bench.store.container("runs")
+    with slow_storage(bench.store.endpoint, "outputs/leaving/flip-horizontal/0001", 60.0) as slow:
+        environment = bench.environment() | {"BATCHIMG_STORAGE_ENDPOINT": slow.endpoint}
+        guard = subprocess.Popen([WORKER, "--run", "leaving", "--chunk", "0"], env=environment)
+        try:
+            until(lambda: beaten(runs, "leaving", 0).get("done") == 1, "the first record")
+            (worker,) = psutil.Process(guard.pid).children()
+            guard.send_signal(signal.SIGSTOP)  # it is not the guard who sends them
+            worker.terminate()
+            until(lambda: beaten(runs, "leaving", 0)["state"] == "stopped", "the end of the records")
+        finally:
+            guard.kill()
+            guard.wait(30)
+    _, *records = runs.read(contract.part_path("leaving", 0)).splitlines()
+    assert [json.loads(record)["path"] for record in records] == ["0000.png"]
 
 
 def test_an_attempt_that_is_ended_before_its_first_heartbeat_is_gone_on_with_and_leaves_nothing(bench, tmp_path):

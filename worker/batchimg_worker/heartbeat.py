@@ -15,6 +15,7 @@ from batchimg_worker.journal import Journal
 from batchimg_worker.storage import Container
 
 SECONDS = 3.0
+LOOK_SECONDS = 0.1  # how soon it sees that the task is told to stop
 PART_SECONDS = 60.0  # a node that is lost without a word loses no more work than that
 LONGEST_LOG = 1 << 20  # bytes; of a longer one the last part is kept
 STREAMS = ("stdout.txt", "stderr.txt")
@@ -46,15 +47,19 @@ class Progress:
 
 
 class Heart:
-    """Beats in a thread of its own from entering to leaving. A beat that cannot be written is no reason to stop."""
+    """Beats in a thread of its own from entering to leaving. A beat that cannot be written is no reason to stop.
 
-    def __init__(self, runs: Container, journal: Journal, task_dir: Path | None) -> None:
+    As soon as ``stop`` is set it sends what there is: the node may be gone before the image in hand is done.
+    """
+
+    def __init__(self, runs: Container, journal: Journal, task_dir: Path | None, stop: threading.Event) -> None:
         self.progress = Progress()
         self.attempt = journal.attempts[-1]
         self._runs, self._run, self._chunk, self._task_dir = runs, journal.run, journal.chunk, task_dir
         self._journal, self._flush_at = journal, time.monotonic() + PART_SECONDS
         self._sizes: dict[str, int] = {}
-        self._over = threading.Event()
+        self._stop, self._over = stop, threading.Event()
+        self._sending = threading.RLock()  # what is sent later knows more, and must be the last to arrive
         self._thread = threading.Thread(target=self._beat_until_over, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
@@ -86,24 +91,26 @@ class Heart:
 
     def send(self, state: Literal["running", "finished", "stopped"]) -> None:
         """Write a heartbeat, and what the task has printed since the last one."""
-        beat = dump(self.beat(state))
-        try:
-            path = heartbeat_path(self._run, self._chunk)
-            self._runs.write(path, beat, metadata={HEARTBEAT_METADATA: beat.decode()})
-            self._send_logs()
-            if time.monotonic() > self._flush_at:
-                self._journal.send(self._runs)
-                self._flush_at = time.monotonic() + PART_SECONDS
-        except StorageError as error:
-            log.warning("no heartbeat: %s", error.message)
+        with self._sending:
+            beat = dump(self.beat(state))
+            try:
+                path = heartbeat_path(self._run, self._chunk)
+                self._runs.write(path, beat, metadata={HEARTBEAT_METADATA: beat.decode()})
+                self._send_logs()
+                if time.monotonic() > self._flush_at:
+                    self._journal.send(self._runs)
+                    self._flush_at = time.monotonic() + PART_SECONDS
+            except StorageError as error:
+                log.warning("no heartbeat: %s", error.message)
 
     def flush(self) -> None:
         """Send the records so far, and say that the task was told to stop."""
-        try:
-            self._journal.send(self._runs)
-        except StorageError as error:
-            log.warning("the records so far are not sent: %s", error.message)
-        self.send("stopped")
+        with self._sending:
+            try:
+                self._journal.send(self._runs)
+            except StorageError as error:
+                log.warning("the records so far are not sent: %s", error.message)
+            self.send("stopped")
 
     def finish(self) -> None:
         """The result is there and carries the last heartbeat: this one goes, so that a listing shows what runs."""
@@ -115,8 +122,14 @@ class Heart:
 
     def _beat_until_over(self) -> None:
         self.send("running")
-        while not self._over.wait(SECONDS):
-            self.send("running")
+        next_at = time.monotonic() + SECONDS
+        while not self._over.wait(LOOK_SECONDS):
+            if self._stop.is_set():
+                self.flush()
+                return
+            if time.monotonic() > next_at:
+                self.send("running")
+                next_at = time.monotonic() + SECONDS
 
     def _send_logs(self) -> None:
         if self._task_dir is None:

@@ -65,7 +65,7 @@ def run_task(node: Node, run: str, chunk: int, stop: threading.Event, turn: Turn
     header, entries = _manifest(runs, run, chunk)
     turn.hand.limit(spec.limits.image_seconds, most_bytes(spec.limits))
     with closing(Journal.open(turn.journal, runs, (run, chunk), node)) as journal:
-        heart = Heart(runs, journal, node.task_dir)
+        heart = Heart(runs, journal, node.task_dir, stop)
         heart.progress.total = header.images
         log.info("chunk %d of run %s: %d images, batchimg %s on %s", chunk, run, header.images, __version__, node.id)
         if journal.careful:
