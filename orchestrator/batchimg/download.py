@@ -28,13 +28,14 @@ PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """What a download did; ``skipped`` files were there and whole."""
+    """What a download did; ``skipped`` files were there and whole, ``missing`` ones have a record and are gone."""
 
     folder: Path
     files: int
     skipped: int
     bytes: int
     results: Path
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +95,13 @@ def download(
             skipped += was_there
             size += length
             observer(Progressed("download", files, None, unit="files", bytes=size, skipped=skipped))
-        results = _write_results(services, family, to.path, parts)
+        results, wanted_files = _write_results(services, family, to.path, variant)
     except OSError as error:
         raise full_or_broken(error, to.path) from error
     finally:
         shutil.rmtree(parts, ignore_errors=True)
         _remove_if_empty(parts.parent)
-    return Downloaded(to.path, files, skipped, size, results)
+    return Downloaded(to.path, files, skipped, size, results, max(wanted_files - files, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,17 +200,16 @@ def _parts_folder(to: Path) -> Path:
     return parts
 
 
-def _write_results(services: Services, family: Lineage, to: Path, parts: Path) -> Path:
-    part, target = parts / "results.jsonl", to / "results.jsonl"
+def _write_results(services: Services, family: Lineage, to: Path, variant: str | None) -> tuple[Path, int]:
+    """Write the records; gives their file, and how many pictures they tell of."""
+    part, target = to / PARTS / str(os.getpid()) / "results.jsonl", to / "results.jsonl"
+    pictures = 0
     with part.open("wb") as stream:
-        stream.writelines(_lines(services, family))
+        for record in records_of_all(services, family):
+            stream.write(dump(record) + b"\n")
+            pictures += sum(variant in {None, output.variant} for output in record.outputs)
     part.replace(target)
-    return target
-
-
-def _lines(services: Services, family: Lineage) -> Iterator[bytes]:
-    for record in records_of_all(services, family):
-        yield dump(record) + b"\n"
+    return target, pictures
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -10,9 +10,10 @@ from batchimg.chunk import Cut
 from batchimg.collect import rejected
 from batchimg.connect import Services
 from batchimg.dataset import Dataset
+from batchimg.deletion import is_being_deleted
 from batchimg.errors import InputError
 from batchimg.lineage import Lineage, lineage
-from batchimg.plan import Plan, canary_name, is_canary, make_plan, name_of, spec_of
+from batchimg.plan import Plan, is_named, make_plan, spec_of
 from batchimg.runs import all_runs
 from batchimg_worker.contract import RunSpec, Source, run_path
 from batchimg_worker.version import __version__
@@ -80,11 +81,8 @@ def _latest(services: Services, plan: Plan, name: str, source: Source) -> RunSpe
     files = frozenset(one.attachment.sha256 for one in plan.attachments)
     wanted = (source, plan.recipe.hash, files)
     found = (one for one in all_runs(services) if _described(one) == wanted)
-    return next((one for one in found if _is_named(one.run, name)), None)
-
-
-def _is_named(run: str, name: str) -> bool:
-    return run.startswith(f"{canary_name(name)}-") if is_canary(run) else name_of(run) == name
+    named = (one for one in found if is_named(one.run, name))
+    return next((one for one in named if not is_being_deleted(services, one.run)), None)
 
 
 def _described(spec: RunSpec) -> tuple[Source, str, frozenset[str]]:

@@ -23,7 +23,7 @@ from batchimg.errors import MachineError
 from batchimg.lineage import Lineage, lineage
 from batchimg.watch import status
 from batchimg_worker.contract import RunSpec, ledger_path
-from batchimg_worker.errors import StorageError
+from batchimg_worker.errors import ContractError, StorageError
 from batchimg_worker.ledger import FINGERPRINT, SCHEMA, find, merge, publish
 from batchimg_worker.scratch import scratch
 
@@ -78,20 +78,51 @@ def _fetch(services: Services, spec: RunSpec, file: Path) -> bool:
         if error.code == "BlobNotFound":
             return False
         raise
-    return True
+    return _is_whole(file)
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a file is a ledger to its end; what somebody has damaged is merged anew."""
+    try:
+        return bool(pq.read_schema(file).names[:1] == SCHEMA.names[:1])
+    except (pa.ArrowException, OSError):
+        return False
+
+
+@contextmanager
+def _readable(spec: RunSpec) -> Iterator[None]:
+    """Raise ContractError where a ledger is damaged in its midst."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        hint = "Delete that blob from the container `runs`, then type the same command: the ledger is merged anew."
+        raise ContractError(f"{ledger_path(spec.run)} is damaged: {error}", hint) from None
 
 
 def batches(services: Services, family: Lineage, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Some columns, ``path`` among them, of a run and those that it goes on from: one row an image."""
     seen: set[str] = set()
     for spec in family:
-        with ledger_file(services, spec) as file, pq.ParquetFile(file) as ledger:
-            for found in ledger.iter_batches(ROWS_AT_ONCE, columns=list(columns)):
+        with ledger_file(services, spec) as file:
+            for found in _batches(spec, file, columns):
                 batch = _with_all(found, columns)
                 paths = batch.column("path").to_pylist()
                 yield batch.filter(pa.array([path not in seen for path in paths])) if seen else batch
                 if spec is not family[-1]:
                     seen.update(paths)
+
+
+def _batches(spec: RunSpec, file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with _readable(spec):
+        ledger = pq.ParquetFile(file)
+    with ledger:
+        found = ledger.iter_batches(ROWS_AT_ONCE, columns=list(columns))
+        while True:
+            with _readable(spec):
+                batch = next(found, None)
+            if batch is None:
+                return
+            yield batch
 
 
 def _with_all(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:

@@ -6,6 +6,7 @@ from batchimg import budget
 from batchimg.chunk import Cut
 from batchimg.connect import Services, check_pool
 from batchimg.containers import create_containers
+from batchimg.damaged import mend_damaged
 from batchimg.dataset import Dataset
 from batchimg.estimate import Estimate
 from batchimg.events import Observer, nobody
@@ -19,8 +20,8 @@ from batchimg.settings import Settings
 from batchimg.split import with_bands
 from batchimg.submit import Submitted, finish_submit
 from batchimg.tiles import check_tiles
-from batchimg.upload import upload
-from batchimg_worker.contract import INPUTS, Limits, Source
+from batchimg.upload import place_of, upload
+from batchimg_worker.contract import Limits, Source
 from batchimg_worker.naming import check_paths
 from batchimg_worker.storage import Container
 
@@ -62,7 +63,7 @@ class Order:
 
     def reduced_folder(self, services: Services, plan: Plan) -> Reduced:
         """The plan of a folder without what is done, by names and sizes: checksums are compared when it is sent."""
-        return self.reduced(services, plan, Source(container=INPUTS, prefix=f"{plan.dataset.name}/"))
+        return self.reduced(services, plan, place_of(plan.dataset))
 
     def plan_blobs(self, services: Services) -> tuple[Plan, Source]:
         """The plan of a dataset in blob storage: its container is listed."""
@@ -94,10 +95,13 @@ class Order:
         if self.is_url:
             plan, source = self.plan_blobs(services)
             _check(services)
+            self._mend(services, plan, source, observer)
         else:
             found = found or self._scanned()
             _check(services)
-            priced = self._affordable(services, self._plan(found))
+            first = self._plan(found)
+            self._mend(services, first, place_of(first.dataset), observer)
+            priced = self._affordable(services, first)
             sent, source = upload(found, services.store, services.settings.upload_threads, observer)
             plan = self._plan(sent)
         reduced = self.reduced(services, plan, source)
@@ -109,6 +113,11 @@ class Order:
         if resume and not (reduced.base is not None and is_canary(reduced.base.run)):
             check_is_there(services, reduced.plan, name, source)
         return Line(services, plan, source, name, self.chunk_images, observer).start(reduced, priced)
+
+    def _mend(self, services: Services, plan: Plan, source: Source, observer: Observer) -> None:
+        """See to the runs that the plan would go on from, were their descriptions not damaged."""
+        if not self.everything:
+            mend_damaged(services, plan, self._name(plan), source, observer)
 
     def _affordable(self, services: Services, plan: Plan) -> Estimate | None:
         """A folder's estimate where `max_cost` is set, before it is sent. Raises SettingsError if it is dearer."""

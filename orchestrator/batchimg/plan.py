@@ -131,6 +131,11 @@ def canary_name(name: str) -> str:
     return name[: LONGEST_NAME - len(CANARY)] + CANARY
 
 
+def is_named(run: str, name: str) -> bool:
+    """Whether a run, by its id, is one of this name, its retries and its canary among them."""
+    return run.startswith(f"{canary_name(name)}-") if is_canary(run) else name_of(run) == name
+
+
 def check_name(name: str) -> str:
     """A name that a job's id may start with. Raises SettingsError with one that would do."""
     if NAME.match(name) and not name.endswith(CANARY):

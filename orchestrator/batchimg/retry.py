@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 from batchimg.budget import limited
@@ -22,6 +23,7 @@ from batchimg.runs import latest_descendant
 from batchimg.split import bands_before
 from batchimg.submit import Submitted, finish_submit, submit
 from batchimg.watch import status
+from batchimg.words import count
 from batchimg_worker.contract import RunSpec, attachment_path
 from batchimg_worker.naming import rivals
 
@@ -74,7 +76,10 @@ def plan_retry(services: Services, spec: RunSpec, wanted: Wanted) -> Retry:
     family = lineage(services, latest_descendant(services, spec))
     tip = family[0]
     now = status(services, tip)
+    if now.state == "deleting":
+        raise InputError(f"run {tip.run} is being deleted", f"Finish that: batchimg delete {tip.run}; or submit anew.")
     if now.is_over:
+        _check_manifests(services, tip)
         return _plan(services, family, wanted)
     if len(family) > 1:  # a retry that was interrupted while it was submitted is gone on with
         again = _of_rest(services, family[1:], _rest(services, family[1:], wanted))
@@ -84,6 +89,21 @@ def plan_retry(services: Services, spec: RunSpec, wanted: Wanted) -> Retry:
         f"run {tip.run} is not over ({now.state})",
         f"Wait for it: batchimg status {tip.run} --watch. If its submit was interrupted, type that again.",
     )
+
+
+def _check_manifests(services: Services, spec: RunSpec) -> None:
+    """Raise InputError where nobody knows any more which images a chunk without a result had."""
+    known = {
+        int(PurePosixPath(blob.path).stem)
+        for part in ("manifests", "results")
+        for blob in services.runs.list(f"{spec.run}/{part}/")
+    }
+    gone = sum(chunk not in known for chunk in range(spec.chunks))
+    if gone:
+        raise InputError(
+            f"the manifests of {count(gone, 'chunk')} of run {spec.run} are gone, which are not done",
+            "The same `batchimg submit` writes them anew, and does what is left.",
+        )
 
 
 def _plan(services: Services, family: Lineage, wanted: Wanted) -> Retry:

@@ -16,5 +16,5 @@ def read_run(runs: Container, run: str) -> RunSpec:
     except ContractVersionError:
         raise
     except ContractError as error:
-        hint = f"The same `batchimg submit` writes it anew; to be rid of the run, delete the blobs of {run}/."
+        hint = f"The same `batchimg submit` writes it anew; to be rid of the run: batchimg delete {run}"
         raise ContractError(error.message, hint) from None

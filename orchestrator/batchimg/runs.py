@@ -1,18 +1,18 @@
 """Runs: find them, list them, cancel them, delete them. Blob storage is the only register."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from batchimg.children import children
 from batchimg.connect import Services
+from batchimg.deletion import delete_all
 from batchimg.errors import InputError, UnknownRun
-from batchimg.events import Observer, Progressed, Told, nobody
+from batchimg.events import Observer, Told, nobody
 from batchimg.parallel import in_parallel
 from batchimg.run_document import read_run
 from batchimg.submit import ENDED
 from batchimg_worker.contract import RUN_NAME, RunSpec, run_path
 from batchimg_worker.errors import ContractError, ContractVersionError, RecipeError, StorageError
-from batchimg_worker.storage import Container
 
 READERS = 16
 
@@ -65,11 +65,6 @@ def find_run(services: Services, wanted: str | None, observer: Observer = nobody
     raise UnknownRun(f"there is no run {wanted!r}", f"`batchimg runs` lists them; the latest is {specs[0].run}.")
 
 
-def children(services: Services, run: str) -> list[RunSpec]:
-    """The runs that go on from a run, the latest first."""
-    return [spec for spec in all_runs(services) if spec.parent == run]
-
-
 def latest_descendant(services: Services, spec: RunSpec) -> RunSpec:
     """The run that was last made to go on from a run; the run itself where none was."""
     latest: dict[str, RunSpec] = {}
@@ -92,27 +87,27 @@ def cancel(services: Services, run: str) -> bool:
 def delete(services: Services, run: str, observer: Observer = nobody) -> Deleted:
     """Delete a run: its job, its pictures and its records. The originals stay.
 
-    Raises InputError where another run goes on from it: its pictures belong to that one's results.
+    Raises InputError where another run goes on from it, or may do so: its pictures belong to that one's results.
     """
-    later = children(services, run)
-    if later:
+    for later in children(services, run)[:1]:
+        if later.certain:
+            raise InputError(
+                f"run {later.run} goes on from {run}, whose pictures are part of its results",
+                f"Delete that one first: batchimg delete {later.run}",
+            )
         raise InputError(
-            f"run {later[0].run} goes on from {run}, whose pictures are part of its results",
-            f"Delete that one first: batchimg delete {later[0].run}",
+            f"run {later.run} may go on from {run}: it has its name, and {run_path(later.run)} is damaged",
+            f"The `batchimg submit` that made it mends it; or delete it first: batchimg delete {later.run}",
         )
-    for job in services.batch.jobs(run):
-        services.batch.delete_job(job.id)
-    gone = 0
-    for removed in in_parallel(lambda item: item[0].delete(item[1]), _blobs(services, run), READERS):
-        gone += removed
-        observer(Progressed("delete", gone, None, unit="blobs"))
-    # The run's own description goes last: an interrupted deletion can be taken up again.
-    gone += services.runs.delete(run_path(run))
-    return Deleted(gone)
+    return Deleted(delete_all(services, run, observer))
 
 
-def _blobs(services: Services, run: str) -> Iterator[tuple[Container, str]]:
-    for container in (services.outputs, services.runs):
-        for blob in container.list(f"{run}/"):
-            if blob.path != run_path(run):
-                yield container, blob.path
+def find_name(services: Services, wanted: str | None, observer: Observer = nobody) -> str:
+    """The id of a run, which may be damaged where its full name is given. Raises as `find_run`."""
+    if wanted is not None and re.match(RUN_NAME, wanted) and _has_something(services, wanted):
+        return wanted
+    return find_run(services, wanted, observer).run
+
+
+def _has_something(services: Services, run: str) -> bool:
+    return next(iter(services.runs.list(f"{run}/")), None) is not None

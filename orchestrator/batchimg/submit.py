@@ -9,6 +9,7 @@ from itertools import pairwise
 from batchimg.batch_errors import JobDone
 from batchimg.batch_values import JobSpec, TaskLimits, TaskSpec, job_id
 from batchimg.connect import Services
+from batchimg.deletion import is_being_deleted
 from batchimg.events import Observer, Progressed, nobody
 from batchimg.parallel import in_parallel
 from batchimg.plan import Plan, spec_of
@@ -22,6 +23,7 @@ from batchimg_worker.contract import (
     RunSpec,
     Source,
     attachment_path,
+    deleting_path,
     dump,
     manifest_path,
     rejected_path,
@@ -54,13 +56,17 @@ def submit(plan: Plan, name: str, source: Source, services: Services, observer: 
     was interrupted, does again what a cancelled or failed job left undone, and does nothing where all is done.
     """
     spec = spec_of(plan, name, source, datetime.now(UTC))
-    known = _existing(services, spec.run)
+    half_deleted = is_being_deleted(services, spec.run)
+    known = None if half_deleted else _existing(services, spec.run)
     jobs = services.batch.jobs(spec.run)
-    if known is None:
+    if known is None or services.runs.stat(rejected_path(spec.run)) is None:
         _write_rejected(plan, spec, services)
+    if known is None:
         for one in plan.attachments:
             services.runs.write(attachment_path(spec.run, one.attachment), one.content)
         services.runs.write(run_path(spec.run), dump(spec))
+    if half_deleted:  # results went first: what has one has its pictures
+        services.runs.delete(deleting_path(spec.run))
     missing = _missing(services, spec)
     if not missing:
         finish_submit(services, spec)

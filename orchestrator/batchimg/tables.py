@@ -28,6 +28,7 @@ STATE_STYLES = {
     "submitting": "cyan",
     "cancelled": "yellow",
     "failed": "red",
+    "deleting": "yellow",
 }
 MOST_REJECTED = 10
 MOST_SLOW = 3

@@ -33,7 +33,7 @@ def upload(dataset: Dataset, store: BlobStore, threads: int, observer: Observer 
     """
     if dataset.root is None:
         raise ValueError("only a folder is uploaded")
-    source = Source(container=INPUTS, prefix=f"{dataset.name}/")
+    source = place_of(dataset)
     container = store.container(INPUTS)
     sender = _Sender(dataset.root, container, source.prefix, _there(container, source.prefix))
     columns = _Columns(dataset)
@@ -44,6 +44,11 @@ def upload(dataset: Dataset, store: BlobStore, threads: int, observer: Observer 
         moved += sent.size
         observer(Progressed("upload", done, len(dataset), bytes=moved, skipped=skipped))
     return columns.dataset(), source
+
+
+def place_of(dataset: Dataset) -> Source:
+    """Where the images of a folder lie once they are sent."""
+    return Source(container=INPUTS, prefix=f"{dataset.name}/")
 
 
 def _there(container: Container, prefix: str) -> dict[str, bytes]:

@@ -8,24 +8,29 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Literal
 
 from batchimg.batch_values import FailedTask, Job, TaskCounts
+from batchimg.beats import heartbeats_of, results_of
 from batchimg.connect import Services
+from batchimg.deletion import is_being_deleted
 from batchimg.errors import RunFailed, ServiceError, UnknownRun
-from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, RunSpec, parse, run_path
+from batchimg_worker.contract import Heartbeat, RunSpec, run_path
 
-NO_JOB = "There is no job. If the submit was interrupted, type it again: it goes on where it was."
+NO_JOB = "There is no job. If the submit was interrupted, or the job deleted, type it again: it goes on where it was."
 PATIENCE_SECONDS = 60.0  # how long `follow` waits for a job to appear
-State = Literal["submitting", "running", "completed", "cancelled", "failed"]
-OVER = frozenset({"completed", "cancelled", "failed"})
+JOB_GONE = "Its job was deleted. Type the same `batchimg submit`: it does what is missing."
+DELETING = "A deletion of it was begun, and is at work or was interrupted: `batchimg delete` of it goes on."
+State = Literal["submitting", "running", "completed", "cancelled", "failed", "deleting"]
+OVER = frozenset({"completed", "cancelled", "failed", "deleting"})
 NOT_SENT = "NotSent"  # the cause of images that stayed behind
 SLOW_FACTOR = 2.0
 FEWEST_FINISHED = 3  # chunks, before others are called slow
 SHORTEST_SLOW = 30.0  # seconds
 MOST_SLOW = 10
+SILENT = timedelta(minutes=1)  # without a heartbeat: the task is not there any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +91,23 @@ class RunStatus:
     @property
     def all_done(self) -> bool:
         """Whether every image is done."""
-        return self.is_over and self.done == self.images
+        return self.state == "completed" and self.done == self.images
 
 
 def status(services: Services, spec: RunSpec) -> RunStatus:
     """A run as it is now; it works after its job and its nodes are gone."""
     with ThreadPoolExecutor(2, thread_name_prefix="status") as both:
-        reading = [both.submit(_beats, services, f"{spec.run}/{part}/") for part in ("results", "heartbeats")]
+        reading = [both.submit(part, services, spec.run) for part in (results_of, heartbeats_of)]
         job, counts, nodes, note = _ask_batch(services, spec)
         results, running = (one.result() for one in reading)
     beats = running | results
-    state = _state(spec, job, len(results))
+    if (job is None or job.state == "deleting") and is_being_deleted(services, spec.run):
+        state: State = "deleting"
+        note = DELETING
+    else:
+        state = _state(spec, job, len(results))
+        if state == "submitting" and beats and note == NO_JOB:  # a task has run: there was a job
+            state, note = ("running", None) if _beats_still(beats.values()) else ("failed", JOB_GONE)
     failed_tasks: tuple[FailedTask, ...] = ()
     if job is not None and counts.failed:
         last = str(spec.chunks)
@@ -105,6 +116,12 @@ def status(services: Services, spec: RunSpec) -> RunStatus:
     return _summary(
         spec, _Seen(list(beats.values()), len(results), job, counts, nodes, note, failed_tasks, slow, state)
     )
+
+
+def _beats_still(beats: Iterable[Heartbeat]) -> bool:
+    """Whether a task of a job that is gone runs on."""
+    since = datetime.now(UTC) - SILENT
+    return any(beat.state == "running" and beat.updated > since for beat in beats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +136,8 @@ class ChunkTally:
 
 def tallies(services: Services, run: str) -> list[ChunkTally]:
     """The chunks that have begun, in the order of their numbers."""
-    results = _beats(services, f"{run}/results/")
-    beats = _beats(services, f"{run}/heartbeats/") | results
+    results = results_of(services, run)
+    beats = heartbeats_of(services, run) | results
     return [ChunkTally(number, beat.done, beat.failed, number in results) for number, beat in sorted(beats.items())]
 
 
@@ -155,16 +172,6 @@ class _Seen:
     failed_tasks: tuple[FailedTask, ...]
     slow: tuple[SlowChunk, ...]
     state: State
-
-
-def _beats(services: Services, prefix: str) -> dict[int, Heartbeat]:
-    """The heartbeats below a prefix, by chunk. A result carries the last one, so it counts even if nobody wrote it."""
-    beats = {}
-    for blob in services.runs.list(prefix, metadata=True):
-        if HEARTBEAT_METADATA in blob.metadata:
-            beat = parse(Heartbeat, blob.metadata[HEARTBEAT_METADATA], blob.path)
-            beats[beat.chunk] = beat
-    return beats
 
 
 def _ask_batch(services: Services, spec: RunSpec) -> tuple[Job | None, TaskCounts, dict[str, int], str | None]:
@@ -250,13 +257,13 @@ def slow_chunks(beats: Iterable[Heartbeat], now: datetime) -> tuple[SlowChunk, .
 
 def beats_of(services: Services, run: str) -> list[Heartbeat]:
     """The last heartbeat of each chunk that has begun."""
-    beats = _beats(services, f"{run}/heartbeats/") | _beats(services, f"{run}/results/")
+    beats = heartbeats_of(services, run) | results_of(services, run)
     return [beat for _, beat in sorted(beats.items())]
 
 
 def open_beats(services: Services, run: str) -> list[Heartbeat]:
     """The heartbeats of the chunks that are not finished."""
-    return [beat for beat in _beats(services, f"{run}/heartbeats/").values() if beat.state != "finished"]
+    return [beat for beat in heartbeats_of(services, run).values() if beat.state != "finished"]
 
 
 def _causes(beats: Iterable[Heartbeat], rejected: int) -> dict[str, int]:

@@ -9,6 +9,7 @@ import time
 
 import psutil
 import pytest
+import rehearse
 
 import azure_provider
 from azure_twins import Twins
@@ -58,7 +59,7 @@ def test_with_a_resource_group_goes_what_is_in_it_also_what_pulumi_forgot(azure)
 
 
 def test_what_is_there_is_not_made_again_but_for_what_comes_with_an_account(azure):
-    with pytest.raises(RuntimeError, match="409"):
+    with pytest.raises(RuntimeError, match="already existing resource"):
         azure.put("storage:BlobContainer", CONTAINER, {})
     service = f"{ACCOUNT}/blobServices/default"
     for _ in range(2):
@@ -98,3 +99,10 @@ def runs(pid):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_what_outlives_a_killed_engine_in_a_group_of_its_own_is_ended(tmp_path):
+    script = "set -m; sleep 600 > /dev/null 2>&1 & echo $!; kill -9 $$"
+    said, _, code = rehearse.finished(["bash", "-c", script], tmp_path, dict(os.environ), None)
+    assert code == -signal.SIGKILL
+    assert not runs(int(said))

@@ -93,7 +93,7 @@ class Azure:
         """Raises RuntimeError for what is there already, as azure-native does: a killed `up` may have made it."""
         resources = self.read()
         if arm_id in resources and kind not in ALWAYS_THERE:
-            raise RuntimeError(f"409 Conflict: {arm_id} exists")
+            raise RuntimeError(f"cannot create already existing resource '{arm_id}'")
         missing = _parent(arm_id)
         if missing and missing not in resources:
             raise RuntimeError(f"404 ParentResourceNotFound: {missing}")

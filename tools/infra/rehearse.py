@@ -96,6 +96,8 @@ def finished(command: Sequence[str], cwd: Path, environment: dict[str, str], tex
     except BaseException:
         end_group(process)
         raise
+    finally:
+        end_session(process.pid)
     return out, err, process.returncode
 
 
@@ -113,6 +115,17 @@ def end_group(process: subprocess.Popen) -> None:
     for one in started:  # Pulumi's plugins are in groups of their own, and outlive it by minutes
         with suppress(psutil.NoSuchProcess):
             one.kill()
+
+
+def end_session(leader: int) -> None:
+    """End what outlives a command: Pulumi's host looks for its CLI only every five minutes, should that be killed."""
+    found = []
+    for one in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getsid(one.pid) == leader:
+                one.kill()
+                found.append(one)
+    psutil.wait_procs(found, timeout=GRACE)
 
 
 def descendants(process: subprocess.Popen) -> list[psutil.Process]:

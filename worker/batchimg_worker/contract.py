@@ -16,6 +16,7 @@ added is a field that is absent where it is not used. Golden files under ``tests
 ``runs/<run>/logs/00042/NAME``     the last part of the task's stdout.txt and stderr.txt
 ``runs/<run>/bands/00042/000``     `BandHeader`, then the encoded pieces of a band, until the image's task of joining
 ``runs/<run>/ledger.parquet``      all results of the run, one row an image: `batchimg_worker.ledger`
+``runs/<run>/deleting``            that a deletion of the run was begun; it goes just before ``run.json``
 ``outputs/<run>/<variant>/<path>`` the pictures
 =================================  =========================================================
 """
@@ -318,6 +319,7 @@ class Heartbeat(Document):
 D = TypeVar("D", bound=Document)
 LONGEST_VALUE = 80  # of what a message repeats
 SAME = "Use the same version of batchimg on the laptop and on the nodes."
+ANEW = "Delete that blob from the container `runs`, and type the same `batchimg submit`: it makes what is missing."
 
 
 def parse(kind: type[D], text: str | bytes, source: str) -> D:
@@ -330,9 +332,9 @@ def parse(kind: type[D], text: str | bytes, source: str) -> D:
         if "\\u" in text if isinstance(text, str) else b"\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair could not be written again
     except (ValueError, RecursionError) as error:
-        raise ContractError(f"{source} is not JSON: {error}") from None
+        raise ContractError(f"{source} is not JSON: {error}", ANEW) from None
     if not isinstance(value, dict):
-        raise ContractError(f"{source} is not a JSON object")
+        raise ContractError(f"{source} is not a JSON object", ANEW)
     if "schema_version" in kind.model_fields and value.get("schema_version") != SCHEMA_VERSION:
         raise ContractVersionError(
             f"{source} has schema_version {_short(value.get('schema_version'))}, this batchimg {SCHEMA_VERSION}",
@@ -345,7 +347,7 @@ def parse(kind: type[D], text: str | bytes, source: str) -> D:
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise ContractVersionError(f"{source}: {where} is not known to this batchimg", SAME) from None
-        raise ContractError(f"{source}: {where}: {first['msg']}") from None
+        raise ContractError(f"{source}: {where}: {first['msg']}", ANEW) from None
 
 
 def _short(value: object) -> str:
@@ -386,6 +388,11 @@ def dump(document: Document) -> bytes:
 def run_path(run: str) -> str:
     """Where `RunSpec` lies, in the container of runs."""
     return f"{run}/run.json"
+
+
+def deleting_path(run: str) -> str:
+    """Where it is noted that a deletion of the run was begun, in the container of runs."""
+    return f"{run}/deleting"
 
 
 def manifest_path(run: str, chunk: int) -> str:

@@ -98,7 +98,7 @@ class Heart:
                 self._runs.write(path, beat, metadata={HEARTBEAT_METADATA: beat.decode()})
                 self._send_logs()
                 if time.monotonic() > self._flush_at:
-                    self._journal.send(self._runs)
+                    self._journal.keep_in_storage(self._runs)
                     self._flush_at = time.monotonic() + PART_SECONDS
             except StorageError as error:
                 log.warning("no heartbeat: %s", error.message)
@@ -107,7 +107,7 @@ class Heart:
         """Send the records so far, and say that the task was told to stop."""
         with self._sending:
             try:
-                self._journal.send(self._runs)
+                self._journal.keep_in_storage(self._runs)
             except StorageError as error:
                 log.warning("the records so far are not sent: %s", error.message)
             self.send("stopped")

@@ -100,17 +100,17 @@ class Journal:
     def announce(self, runs: Container, path: str) -> None:
         """Say in blob storage that an image is begun, for the attempt after this one."""
         if path == self.suspect:
-            self.send(runs)
+            self.keep_in_storage(runs)
         runs.write(hand_path(self.run, self.chunk), (path + AGAIN * (path == self.suspect)).encode())
 
-    def send(self, runs: Container) -> None:
+    def keep_in_storage(self, runs: Container) -> None:
         """Put it into blob storage as the chunk's part."""
-        send(self.file, runs, (self.run, self.chunk))
+        _write_part(self.file, runs, (self.run, self.chunk))
         self.in_storage = True
 
 
-def send(file: Path, runs: Container, chunk: tuple[str, int]) -> None:
-    """Put a journal into blob storage, torn as it may be: readers leave an unfinished last line out."""
+def _write_part(file: Path, runs: Container, chunk: tuple[str, int]) -> None:
+    """Put a journal's file into blob storage, torn as it may be: readers leave an unfinished last line out."""
     with file.open("rb") as content:
         runs.write(part_path(*chunk), content)
 
@@ -125,7 +125,7 @@ def leave(file: Path, runs: Container, chunk: tuple[str, int]) -> None:
     if beat.state == "running":
         last = dump(beat.model_copy(update={"state": "stopped"}))
         runs.write(heartbeat_path(*chunk), last, metadata={HEARTBEAT_METADATA: last.decode()})
-    send(file, runs, chunk)
+    _write_part(file, runs, chunk)
 
 
 def _first_beat(file: Path) -> Heartbeat:

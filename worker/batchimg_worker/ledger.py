@@ -19,10 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchimg_worker.contract import (
+    ANEW,
     HEARTBEAT_METADATA,
     Attempt,
     Heartbeat,
     ImageEntry,
+    ImageResult,
     ManifestHeader,
     PartHeader,
     ResultHeader,
@@ -129,8 +131,9 @@ def merge(runs: Container, spec: RunSpec, to: Path, *, over: bool) -> Merged:
                     group.clear()
             if group:
                 writer.write_table(pa.Table.from_batches(group))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError) as error:
-        raise ContractError(f"a result of run {spec.run} is not what the contract says: {error}") from None
+    except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError, TypeError, AttributeError) as error:
+        _name_damage(_Reader(runs, spec, found))
+        raise ContractError(f"a result of run {spec.run} is not what the contract says: {error}", ANEW) from None
     return Merged(dict(counts), found.fingerprint)
 
 
@@ -179,8 +182,8 @@ def _rows(reader: _Reader, *, over: bool) -> Iterator[_Row]:
     spec = reader.spec
     every: _Row = {"run": spec.run, "recipe_hash": spec.recipe.hash}
     if spec.rejected:
-        for line in reader.runs.read_lines(rejected_path(spec.run)):
-            yield _row(json.loads(line), every)
+        for line in _rejected(reader):
+            yield _row(_record(line, rejected_path(spec.run)), every)
     for chunk, lines in reader.contents():
         of_chunk = every | {"chunk": chunk}
         seen: set[str] | None = None if chunk in reader.found.results else set()
@@ -191,6 +194,17 @@ def _rows(reader: _Reader, *, over: bool) -> Iterator[_Row]:
                 yield row
         if seen is not None:
             yield from _missing(reader, chunk, seen, of_chunk | _fate(reader, chunk, over=over))
+
+
+def _rejected(reader: _Reader) -> Iterator[bytes]:
+    path = rejected_path(reader.spec.run)
+    try:
+        return iter(reader.runs.read(path).splitlines())
+    except StorageError as error:
+        if error.code != "BlobNotFound":
+            raise
+        hint = "The same `batchimg submit` writes it anew."
+        raise ContractError(f"{path} is gone, the records of {reader.spec.rejected} unsent images", hint) from None
 
 
 def _records(reader: _Reader, chunk: int, lines: Iterator[bytes], every: _Row) -> Iterator[_Row]:
@@ -206,13 +220,31 @@ def _records(reader: _Reader, chunk: int, lines: Iterator[bytes], every: _Row) -
         attempts = parse(PartHeader, next(lines, b""), path).attempts
     made_by = {one.number: _made_by(one, every) for one in attempts}
     for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise ContractError(f"{path} has a line that is not JSON: {error}") from None
+        record = _record(line, path)
         if record.pop("band", None) is not None:
             continue  # a part of an image, whose record is that of the task that joins it
         yield _row(record, made_by.get(record.get("attempt"), made_by[attempts[-1].number]))
+
+
+def _record(line: bytes, path: str) -> Any:
+    """One record, checked no further than that it is one of an image: ten million of them are read."""
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise ContractError(f"{path} has a line that is not JSON: {error}", ANEW) from None
+    if isinstance(record, dict) and isinstance(record.get("path"), str) and "status" in record:
+        return record
+    raise ContractError(f"{path} has a line that is no record of an image", ANEW)
+
+
+def _name_damage(reader: _Reader) -> None:
+    """Raise ContractError for the first record that is not what the contract says; a merge checks only some."""
+    for chunk, lines in reader.contents():
+        if lines is not None:
+            is_result = chunk in reader.found.results
+            path = (result_path if is_result else part_path)(reader.spec.run, chunk)
+            records = islice(lines if is_result else whole_lines(lines), 1, None)
+            deque(parse_lines(ImageResult, records, path), maxlen=0)
 
 
 def _made_by(attempt: Attempt, every: _Row) -> _Row:

@@ -81,6 +81,15 @@ def run_of(context: typer.Context, drawn_on: "Screen", run: str | None) -> "Iter
         yield connected, find_run(connected, run, drawn_on.observe)
 
 
+@contextmanager
+def name_of_run(context: typer.Context, drawn_on: "Screen", run: str | None) -> "Iterator[tuple[Services, str]]":
+    """The services, and the id of the run that was asked for: by its full name also a damaged one's."""
+    from batchimg.runs import find_name
+
+    with services(context, drawn_on) as connected:
+        yield connected, find_name(connected, run, drawn_on.observe)
+
+
 def instructions_of(recipe: str | None, ops: list[str] | None, operations: list[Path] | None) -> "Instructions":
     """The recipe that the options name, and the files that go along with it."""
     from batchimg.recipes import read_instructions

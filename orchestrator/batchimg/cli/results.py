@@ -21,7 +21,10 @@ def download(
     variant: Annotated[str | None, typer.Option("--variant", help="This variant alone.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also into a folder that has another run's files.")] = False,
 ) -> None:
-    """Fetch a run's pictures and its records, verified; what is there already is not fetched again."""
+    """Fetch a run's pictures and its records, verified; what is there already is not fetched again.
+
+    Exit 1 where pictures are gone that the records tell of.
+    """
     from batchimg.download import Folder
     from batchimg.download import download as fetch
     from batchimg.watch import status as look
@@ -32,10 +35,17 @@ def download(
         now = look(connected, spec)
     drawn_on.downloaded(done)
     if now.done + now.failed < now.images:
+        why = f"The rest was not reached: batchimg why {spec.run}"
         drawn_on.tell(
             f"Run {spec.run} is {now.state}: {now.done + now.failed:,} of {now.images:,} images so far. "
-            "The same command fetches the rest later."
+            + (why if now.is_over else "The same command fetches the rest later.")
         )
+    if done.missing:
+        drawn_on.tell(
+            f"{done.missing:,} pictures of run {spec.run} that its records name are gone: they were deleted, or have "
+            f"expired. To make them anew: batchimg delete {spec.run}, then the same `batchimg submit`."
+        )
+        raise typer.Exit(1)
 
 
 def gallery(

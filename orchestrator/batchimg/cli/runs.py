@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from batchimg.cli.common import JsonOption, RunArgument, run_of, screen, services
+from batchimg.cli.common import JsonOption, RunArgument, name_of_run, run_of, screen, services
 from batchimg.cli.watching import NotifyOption, needs_watching, watch_to_end
 
 
@@ -69,12 +69,10 @@ def cancel(context: typer.Context, run: RunArgument = None) -> None:
     from batchimg.runs import cancel as end
 
     drawn_on = screen()
-    with run_of(context, drawn_on, run) as (connected, spec):
-        ended = end(connected, spec.run)
+    with name_of_run(context, drawn_on, run) as (connected, name):
+        ended = end(connected, name)
     drawn_on.say(
-        f"Run {spec.run} is cancelled; what was done stays."
-        if ended
-        else f"Run {spec.run} had ended before; nothing runs."
+        f"Run {name} is cancelled; what was done stays." if ended else f"Run {name} had ended before; nothing runs."
     )
 
 
@@ -90,10 +88,10 @@ def delete(
     if yes and run is None:
         raise SettingsError("--yes deletes without asking, and no run was named", "`batchimg runs` lists them.")
     drawn_on = screen()
-    with run_of(context, drawn_on, run) as (connected, spec):
-        if not yes and not typer.confirm(f"Delete run {spec.run} with its pictures and records?"):
+    with name_of_run(context, drawn_on, run) as (connected, name):
+        if not yes and not typer.confirm(f"Delete run {name} with its pictures and records?"):
             drawn_on.say("Nothing was deleted.")
             return
         with drawn_on.progress():
-            gone = remove(connected, spec.run, drawn_on.observe)
-    drawn_on.say(f"Run {spec.run} is deleted ({gone.blobs:,} blobs); the originals stay.")
+            gone = remove(connected, name, drawn_on.observe)
+    drawn_on.say(f"Run {name} is deleted ({gone.blobs:,} blobs); the originals stay.")

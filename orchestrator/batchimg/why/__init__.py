@@ -11,10 +11,12 @@ __all__ = ["RULES", "Finding", "Reason", "Verdict", "reason_of"]
 
 RULES: tuple[Rule, ...] = (
     job.unreachable,
+    job.being_deleted,
     job.over_well,
     job.over_with_failures,
     job.over_cancelled,
     job.over_expired,
+    job.gone,
     job.over_badly,
     job.refused,
     job.no_job,

@@ -22,6 +22,18 @@ def unreachable(seen: Snapshot) -> Finding | None:
     )
 
 
+def being_deleted(seen: Snapshot) -> Finding | None:
+    """A deletion was begun and has not come to its end."""
+    if seen.run.state != "deleting":
+        return None
+    return Finding(
+        "deleting",
+        Verdict.INCOMPLETE,
+        "It is being deleted: somebody is at it, or was interrupted.",
+        f"batchimg delete {seen.run.run}",
+    )
+
+
 def over_well(seen: Snapshot) -> Finding | None:
     """Every image is done."""
     run = seen.run
@@ -78,6 +90,14 @@ def over_expired(seen: Snapshot) -> Finding | None:
     )
 
 
+def gone(seen: Snapshot) -> Finding | None:
+    """Tasks have run, and there is no job any more."""
+    if seen.run.state != "failed" or seen.job is not None:
+        return None
+    sentence = f"It is over: its job was deleted with {count(seen.run.lost, 'image')} not reached."
+    return Finding("job-gone", Verdict.INCOMPLETE, sentence, SAME_SUBMIT)
+
+
 def over_badly(seen: Snapshot) -> Finding | None:
     """The job has ended and chunks have no result."""
     if seen.run.state != "failed":
@@ -116,12 +136,11 @@ def refused(seen: Snapshot) -> Finding | None:
 
 
 def no_job(seen: Snapshot) -> Finding | None:
-    """The submit was interrupted before the job, or the job was deleted."""
+    """The submit was interrupted before the job, or the job was deleted before a task of it ran."""
     if seen.job is not None:
         return None
-    return Finding(
-        "no-job", Verdict.BLOCKED, "It has no job: its submit was interrupted, or is not there yet.", SAME_SUBMIT
-    )
+    sentence = "It has no job: its submit was interrupted or is not there yet, or somebody deleted the job."
+    return Finding("no-job", Verdict.BLOCKED, sentence, SAME_SUBMIT)
 
 
 def disabled(seen: Snapshot) -> Finding | None:
