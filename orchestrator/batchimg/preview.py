@@ -98,8 +98,11 @@ def _write(variant: "EncodedVariant", file: Path) -> PreviewPicture:
         file.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, Path):
             shutil.move(content, file)
-        else:
+        elif isinstance(content, bytes):
             file.write_bytes(content)
+        else:
+            with file.open("wb") as target:
+                target.writelines(content)
     except OSError as error:
         raise MachineError(f"cannot write {str(file)!r}: {error.strerror}", "Give another folder with --to.") from None
     return PreviewPicture(variant.variant, file, variant.width, variant.height, variant.encoded.size)

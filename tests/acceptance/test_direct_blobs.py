@@ -7,7 +7,8 @@ import pytest
 
 from batchimg_worker.direct_blob import DirectBlobs, KeySigner, TokenSigner
 from batchimg_worker.errors import StorageError
-from batchimg_worker.storage import BlobStore
+from batchimg_worker.pieces import Pieces
+from batchimg_worker.storage import SINGLE_PUT_BYTES, BlobStore
 
 PATHS = ("plain.jpg", "a folder/b c.jpg", "größe/ü+%25&=#?.png", "dots../~tilde_(1)'[x]@;,!$*:.tif")
 
@@ -45,6 +46,19 @@ def test_what_is_written_directly_is_what_the_client_reads_and_the_other_way_rou
     assert b"".join(container.read_chunks(f"direct/{path}")) == content
     assert direct.read("inputs", f"direct/{path}") == content
     assert [blob.path for blob in container.list(f"direct/{path}")] == [f"direct/{path}"]
+
+
+def test_a_large_file_in_pieces_is_written_as_a_whole_and_let_go(store):
+    pieces = Pieces()
+    for number in range(10):
+        pieces.write(bytes([number]) * (1_000_000 + number))
+    whole, md5 = b"".join(pieces), pieces.md5()
+    assert len(whole) > SINGLE_PUT_BYTES
+    container = store.container("inputs")
+    container.write("pieces.tif", pieces.taken(), md5=md5)
+    assert container.read("pieces.tif") == whole
+    assert container.stat("pieces.tif").md5 == digest(whole).hex()
+    assert len(pieces) == 0
 
 
 def test_whatever_is_in_the_way_is_left_to_the_client(stack, store, direct):

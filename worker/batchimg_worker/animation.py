@@ -16,6 +16,7 @@ from batchimg_worker import tiff
 from batchimg_worker.codec import Encoded, Picture, encode, prepared
 from batchimg_worker.errors import EncodeError
 from batchimg_worker.header import PNG_SIGNATURE, png_chunks
+from batchimg_worker.operations.arrays import strips_of
 from batchimg_worker.png import chunk
 from batchimg_worker.recipe import Output
 
@@ -160,7 +161,7 @@ class Pages:
     def add(self, picture: Picture, milliseconds: int) -> None:
         """See `Sequence`; a page is shown for no time."""
         array, profile, notes = prepared(picture, "tiff", self._output.bits)
-        tiff.write_page(self._file, array, profile)
+        tiff.write_page(self._file, strips_of(array), profile)
         notes += ("durations of its frames are lost in a TIFF",) if milliseconds else ()
         self._notes += tuple(note for note in notes if note not in self._notes)
         self.size = self._target.tell()

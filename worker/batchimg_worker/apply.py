@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
-from batchimg_worker import planes
+from batchimg_worker import planes, streamed
 from batchimg_worker.codec import (
     DecodeLimits,
     Encoded,
@@ -28,14 +28,17 @@ from batchimg_worker.codec import (
 )
 from batchimg_worker.errors import EncodeError, ImageTooLarge, OperationFailed
 from batchimg_worker.header import UPRIGHT_SIDES
+from batchimg_worker.memory import give_back_freed_memory
 from batchimg_worker.operations import MEASURES, OPERATIONS, Shape, foreign
 from batchimg_worker.operations.kernels import TEMPORARY_BYTES
 from batchimg_worker.planes import Planes
 from batchimg_worker.recipe import Measurement, Output, Recipe, Step
+from batchimg_worker.streamed import EncodedPieces, Streamed
 from batchimg_worker.tiles.files import EncodedFile
 
 MEGABYTE = 1024 * 1024
 SHORT_BITS = 16
+VERY_LARGE_BYTES = 96 * MEGABYTE
 Source: TypeAlias = Picture | Planes
 """An image on its way: both have ``size`` (height and width), ``notes`` and a colour profile."""
 
@@ -59,7 +62,7 @@ class EncodedVariant:
     """
 
     variant: str
-    encoded: Encoded | EncodedFile
+    encoded: Encoded | EncodedFile | EncodedPieces
     width: int
     height: int
     output: Output
@@ -103,12 +106,16 @@ def apply_recipe(picture: Picture, recipe: Recipe) -> Iterator[VariantOutput]:
         del result
 
 
-def _computed(root: Branch, original: Source) -> Iterator[tuple[str, Source]]:
-    """The name and the result of every variant."""
-    waiting = [(root, original)]
+def _computed(root: Branch, original: Source, recipe: Recipe | None = None) -> Iterator[tuple[str, Source | Streamed]]:
+    """The name and the result of every variant; with the recipe, what its outputs allow comes unmade."""
+    waiting: list[tuple[Branch, Source]] = [(root, original)]
     del original
     while waiting:
         branch, result = waiting.pop()
+        unmade = _unmade(branch, result, root, recipe)
+        if unmade is not None:
+            yield branch.any_variant(), unmade
+            continue
         if branch.step is not None:
             with told(f"variant {branch.any_variant()}: {branch.step.operation}"):
                 result = _run(branch.step, result)
@@ -116,6 +123,15 @@ def _computed(root: Branch, original: Source) -> Iterator[tuple[str, Source]]:
         for variant in branch.variants:
             yield variant, result
         del result
+
+
+def _unmade(branch: Branch, source: Source, root: Branch, recipe: Recipe | None) -> Streamed | None:
+    """What can be made while it is written."""
+    if recipe is None or branch.step is None or isinstance(source, Planes):
+        return None
+    shape = (*source.array.shape, 1)[:3]
+    sized = _Sized((shape[0], shape[1], shape[2]), source.array.itemsize)
+    return Streamed(source, branch.step) if _streams(branch, sized, root, recipe, source.format) else None
 
 
 def measure(picture: Picture, recipe: Recipe) -> Measured:
@@ -194,13 +210,14 @@ class Processed:
         started = time.perf_counter()
         data, self.header, mended = opened(data, limits)
         check_memory(self.header, recipe, limits)
+        self._make_room()
         source = self._decoded(data, recipe, limits, whole=not mended)
         decoded = time.perf_counter()
         self.notes = (*mended, *source.notes)
         self.height, self.width = source.size
         self.measures: Measured = measure(source, recipe) if isinstance(source, Picture) else {}
         self.seconds = StageTimes(decode=decoded - started, compute=time.perf_counter() - decoded)
-        self.outputs: Iterator[EncodedVariant] = self._outputs(_computed(plan_steps(recipe), source), recipe)
+        self.outputs: Iterator[EncodedVariant] = self._outputs(_computed(plan_steps(recipe), source, recipe), recipe)
 
     def _decoded(self, data: bytes, recipe: Recipe, limits: DecodeLimits, *, whole: bool) -> Source:
         """As planes where that is faster, as pixels otherwise."""
@@ -210,7 +227,8 @@ class Processed:
         wants = any(MEASURES.get(entry.measure).reads == "metadata" for entry in recipe.measures)
         return decode(data, limits=limits, profile=recipe.profile, metadata=wants, header=self.header)
 
-    def _outputs(self, variants: Iterator[tuple[str, Source]], recipe: Recipe) -> Iterator[EncodedVariant]:
+    def _outputs(self, variants: Iterator[tuple[str, Source | Streamed]], recipe: Recipe) -> Iterator[EncodedVariant]:
+        self._make_room()  # the file's bytes are gone
         while True:
             started = time.perf_counter()
             found = next(variants, None)
@@ -223,18 +241,24 @@ class Processed:
             while wanted:
                 started = time.perf_counter()
                 encoded = encoded_variant(variant, result, wanted.pop())
-                self._spent(encode=time.perf_counter() - started)
+                made = result.seconds if isinstance(result, Streamed) else 0.0
+                self._spent(compute=made, encode=time.perf_counter() - started - made)
                 if not wanted:
                     del result
                 yield encoded
                 del encoded
+
+    def _make_room(self) -> None:
+        """Let a very large image not lie beside as much memory that is free; JPEG is too fast for what that takes."""
+        if self.header.decoded_bytes >= VERY_LARGE_BYTES and self.header.format != "jpeg":
+            give_back_freed_memory()
 
     def _spent(self, *, compute: float = 0.0, encode: float = 0.0) -> None:
         so_far = self.seconds
         self.seconds = StageTimes(so_far.decode, so_far.compute + compute, so_far.encode + encode)
 
 
-def encoded_variant(variant: str, result: Source, output: Output) -> EncodedVariant:
+def encoded_variant(variant: str, result: Source | Streamed, output: Output) -> EncodedVariant:
     """Write one result; an EncodeError names its variant."""
     height, width = result.size
     try:
@@ -244,9 +268,11 @@ def encoded_variant(variant: str, result: Source, output: Output) -> EncodedVari
     return EncodedVariant(variant, encoded, width, height, output)
 
 
-def _written(result: Source, output: Output) -> Encoded:
+def _written(result: Source | Streamed, output: Output) -> Encoded | EncodedPieces:
     if isinstance(result, Planes):
         return planes.write(result, output)
+    if isinstance(result, Streamed):
+        return result.write(output)
     kind = written_format(result.format, output.format)
     return encode(
         result,
@@ -285,20 +311,31 @@ def peak_bytes(header: Header, recipe: Recipe) -> int:
     """What `process` holds at most for such an image, beside the file's own bytes: an estimate from above."""
     bytes_each = header.decoded_bytes // (header.width * header.height * header.channels or 1)
     size = (header.height, header.width) if header.orientation in UPRIGHT_SIDES else (header.width, header.height)
-    original = _Sized((*size, header.channels), bytes_each)
+    original, root = _Sized((*size, header.channels), bytes_each), plan_steps(recipe)
     peak = max(decode_bytes(header), original.bytes + _measuring_bytes(original, recipe))
-    waiting = [(plan_steps(recipe), original)]
+    waiting = [(root, original)]
     while waiting:
         branch, array = waiting.pop()
         held = sum({id(other): other.bytes for _, other in waiting}.values())
         if branch.step is not None:
             source, array = array, array.after(branch.step)
             held_before = held if any(source is other for _, other in waiting) else held + source.bytes
+            if _streams(branch, source, root, recipe, header.format):
+                peak = max(peak, held_before + streamed.held_bytes(array.bytes))
+                continue
             peak = max(peak, held_before + array.bytes + source.temporary(branch.step))
         waiting += [(child, array) for child in branch.children.values()]
         for variant in branch.variants:
             peak = max(peak, held + array.bytes + _writing_bytes(array, header.format, recipe, variant))
     return peak
+
+
+def _streams(branch: Branch, source: _Sized, root: Branch, recipe: Recipe, format: str) -> bool:  # noqa: A002
+    """Whether a branch is made while it is written: a last step, of one variant, on the original of this format."""
+    step = branch.step
+    if step is None or root.children.get(step.key) is not branch or branch.children or len(branch.variants) != 1:
+        return False
+    return streamed.suits(step, recipe.outputs_of(branch.variants[0]), source.shape, source.bytes_each, format)
 
 
 def _measuring_bytes(original: _Sized, recipe: Recipe) -> int:

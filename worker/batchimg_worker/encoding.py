@@ -18,7 +18,7 @@ from PIL import features
 from batchimg_worker import png, tiff
 from batchimg_worker.errors import EncodeError
 from batchimg_worker.header import PNG_SIGNATURE
-from batchimg_worker.operations.arrays import Image, packed
+from batchimg_worker.operations.arrays import Image, packed, strips_of
 
 STRIP_ROWS = 64
 PNG_LEVEL = 2
@@ -185,7 +185,7 @@ def _png(array: Image, _: int, profile: bytes | None) -> bytes:
 def _tiff(array: Image, _: int, profile: bytes | None) -> bytes:
     target = io.BytesIO()
     with tifffile.TiffWriter(target) as file:
-        tiff.write_page(file, array, profile)
+        tiff.write_page(file, strips_of(array), profile)
     return target.getvalue()
 
 

@@ -5,6 +5,7 @@ Strict on purpose: what is not a plain answer is `AnswerError`, and its connecti
 
 from __future__ import annotations
 
+import io
 import socket
 import ssl
 import weakref
@@ -167,16 +168,19 @@ class _Reader:
             found = bytes(received[:length])
             del received[:length]
             return found
-        whole = bytearray(length)
-        view, at = memoryview(whole), len(received)
-        view[:at] = received
-        received.clear()
-        while at < length:
-            count = self._connection.recv_into(view[at:])
-            if not count:
-                raise AnswerError("the connection ended in an answer")
-            at += count
-        return bytes(whole)
+        whole = io.BytesIO()  # its bytes can be filled where they are, and taken without a copy
+        whole.seek(length - 1)
+        whole.write(b"\0")
+        with whole.getbuffer() as view:
+            at = len(received)
+            view[:at] = received
+            received.clear()
+            while at < length:
+                count = self._connection.recv_into(view[at:])
+                if not count:
+                    raise AnswerError("the connection ended in an answer")
+                at += count
+        return whole.getvalue()
 
     def _more(self) -> None:
         piece = self._connection.recv(PIECE)

@@ -45,6 +45,18 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # mallopt
 TOP_PAD_BYTES = 64 * MIB
 
 
+def give_back_freed_memory() -> None:
+    """Give the system what was freed and kept: before something large, which seldom fits into what is free.
+
+    Costs the pages that are used again, some milliseconds for 100 MB. Does nothing with another C library.
+    """
+    if sys.platform != "linux":
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
+
+
 def keep_freed_memory() -> None:
     """Tell glibc to use freed memory again instead of giving it back: pictures come and go, all of a size.
 

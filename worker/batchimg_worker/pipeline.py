@@ -36,7 +36,8 @@ from batchimg_worker.errors import BandsMissing, ContractError, ImageError, Inpu
 from batchimg_worker.hand import Hand
 from batchimg_worker.memory import image_limits, queue_bytes
 from batchimg_worker.naming import Which, result_name
-from batchimg_worker.storage import Container
+from batchimg_worker.pieces import Pieces
+from batchimg_worker.storage import SINGLE_PUT_BYTES, Container
 from batchimg_worker.tiles.files import LARGE_BYTES, fetch
 
 if TYPE_CHECKING:
@@ -249,16 +250,18 @@ class Pipeline:
         if isinstance(content, Path):
             work.puts.append(writers.submit(self._write_file, target, content, md5))
             return
+        if isinstance(content, Pieces) and len(content) <= SINGLE_PUT_BYTES:
+            content = b"".join(content)
         self._write_budget.take(len(content))
         work.puts.append(writers.submit(self._write, target, content, md5))
 
-    def _write(self, target: tuple[Container, str], content: bytes, md5: bytes) -> float:
+    def _write(self, target: tuple[Container, str], content: bytes | Pieces, md5: bytes) -> float:
         began = time.perf_counter()
-        container, path = target
+        (container, path), size = target, len(content)
         try:
-            container.write(path, content, md5=md5)
+            container.write(path, content if isinstance(content, bytes) else content.taken(), md5=md5)
         finally:
-            self._write_budget.give_back(len(content))
+            self._write_budget.give_back(size)
         return time.perf_counter() - began
 
     def _write_file(self, target: tuple[Container, str], file: Path, md5: bytes) -> float:

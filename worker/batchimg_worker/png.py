@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from batchimg_worker.header import PNG_SIGNATURE
-from batchimg_worker.operations.arrays import Image
+from batchimg_worker.operations.arrays import Image, Strips, strips_of
 from batchimg_worker.operations.kernels import native
 
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
@@ -23,29 +23,30 @@ def suits(array: Image) -> bool:
 
 def write(array: Image, profile: bytes | None) -> bytes:
     """A PNG of 8 or 16 bits, of 1 to 4 channels, with its colour profile."""
-    pixels = np.ascontiguousarray(array)
-    height, width = pixels.shape[:2]
-    channels = pixels.shape[2] if pixels.ndim > 2 else 1
-    bits = pixels.itemsize * 8
-    header = struct.pack(">IIBBBBB", width, height, bits, COLOUR_TYPES[channels], 0, 0, 0)
-    parts: list[bytes | memoryview] = [PNG_SIGNATURE, *chunk(b"IHDR", header), *profile_chunk(profile)]
-    for piece in _gathered(_deflated(pixels)):
-        parts += chunk(b"IDAT", *piece)
-    return b"".join([*parts, *chunk(b"IEND")])
+    return b"".join(parts(strips_of(np.ascontiguousarray(array)), profile))
 
 
-def _deflated(pixels: Image) -> Iterator[bytes]:
+def parts(image: Strips, profile: bytes | None) -> Iterator[bytes | memoryview]:
+    """What `write` puts together."""
+    height, width, channels = (*image.shape, 1)[:3]
+    header = struct.pack(">IIBBBBB", width, height, image.dtype.itemsize * 8, COLOUR_TYPES[channels], 0, 0, 0)
+    yield from (PNG_SIGNATURE, *chunk(b"IHDR", header), *profile_chunk(profile))
+    for piece in _gathered(_deflated(image, width * channels * image.dtype.itemsize)):
+        yield from chunk(b"IDAT", *piece)
+    yield from chunk(b"IEND")
+
+
+def _deflated(image: Strips, row_bytes: int) -> Iterator[bytes]:
     """The image's stream, made strip by strip: the pixels are not held a second time."""
     from isal import isal_zlib
 
     compressor = isal_zlib.compressobj(LEVEL)
-    height, row_bytes = len(pixels), pixels[0].nbytes
-    rows = max(STRIP_BYTES // row_bytes, 1)
-    for top in range(0, height, rows):
-        above = min(top, 1)  # the filters look at the row above
-        strip = pixels[top - above : top + rows]
-        filtered = native.png_filter(strip.astype(">u2") if strip.itemsize == 2 else strip)
-        yield compressor.compress(filtered[above:])
+    above: list[Image] = []  # the filters look at the row above
+    for rows in image.of(max(STRIP_BYTES // row_bytes, 1)):
+        strip = np.concatenate([*above, rows]) if above else rows
+        filtered = native.png_filter(np.ascontiguousarray(strip, ">u2" if strip.itemsize == 2 else None))
+        yield compressor.compress(filtered[len(above) :])
+        above = [rows[-1:]]
     yield compressor.flush()
 
 

@@ -4,6 +4,7 @@ import hashlib
 import socket
 import ssl
 import threading
+import tracemalloc
 from contextlib import ExitStack, closing, suppress
 
 import pytest
@@ -141,3 +142,17 @@ def _shake_hands(listening, tls):
     connection, _ = listening.accept()
     with connection, suppress(ssl.SSLError, ConnectionError):
         tls.wrap_socket(connection, server_side=True)
+
+
+def test_a_large_body_is_received_without_a_copy(reach):
+    body = bytes(range(256)) * (16 << 10)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    _, connections = reach([head + body])
+    tracemalloc.start()
+    try:
+        answer = connections.send("GET", "/a", {})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert answer.body == body
+    assert peak < 1.5 * len(body)

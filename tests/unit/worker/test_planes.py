@@ -24,6 +24,7 @@ SAMPLES = Path(__file__).resolve().parents[3] / "samples" / "images"
 PHOTOS = ("places/china.jpg", "places/flower.jpg", "food/coffee cup.jpg", "space/rocket.jpg", "textures/gravel.jpg")
 STEPS = ("flip=horizontal", "flip=vertical", "rotate=30", "rotate=angle:-7,cval:1", "blur=50%", "blur=sigma:2")
 MOST_LOST = 0.1  # dB
+ROUNDED, MOST_LUCK = 47, 0.5  # dB: from there hardly more is left than whole grey levels, and which of them is luck
 
 
 def jpeg(array, subsampling="4:2:0", quality=90, **options):
@@ -57,11 +58,17 @@ def decibels(written, wanted):
 
 def lost(data, op, subsampling="4:2:0"):
     """How much worse our file is than that of scikit-image, in dB; negative where it is better."""
+    return compared(data, op, subsampling)[0]
+
+
+def compared(data, op, subsampling="4:2:0"):
+    """What is `lost`, and how near scikit-image's file is to the ideal, in dB."""
     recipe = recipe_from_ops([op])
     ours = one(data, recipe)
     wanted = ideal(pixels(data), recipe.variants[0].steps[0])
     naive = jpeg(np.rint(wanted.clip(0, 255)).astype(np.uint8), subsampling)
-    return decibels(naive, wanted) - decibels(ours, wanted)
+    near = decibels(naive, wanted)
+    return near - decibels(ours, wanted), near
 
 
 def one(data, recipe):
@@ -76,13 +83,16 @@ def in_planes(data, recipe):
 def generated(kind, height=192, width=288):
     random = np.random.default_rng(11)
     rows, columns = np.mgrid[:height, :width]
+    slopes = np.stack([columns * 255 // width, rows * 255 // height, (rows + columns) // 2], 2)
+    waves = 25 * np.sin(columns / 9) * np.cos(rows / 7) + random.normal(0, 4, (height, width))
     checkers = ((rows // 2 + columns // 2) % 2 * 255).astype(np.uint8)
     return {
         "noise": random.integers(0, 256, (height, width, 3), np.uint8),
         "soft noise": random.normal(128, 20, (height, width, 3)).clip(0, 255).astype(np.uint8),
         "checkers": np.stack([checkers] * 3, 2),
         "coloured checkers": np.stack([checkers, 255 - checkers, checkers // 2], 2),
-        "gradient": np.stack([columns * 255 // width, rows * 255 // height, (rows + columns) // 2], 2).astype(np.uint8),
+        "gradient": slopes.astype(np.uint8),
+        "waves": (slopes * 0.6 + 50 + waves[..., None]).clip(0, 255).astype(np.uint8),
         "red": np.full((height, width, 3), (200, 20, 20), np.uint8),
         "grey noise": random.integers(0, 256, (height, width), np.uint8),
     }[kind]
@@ -116,9 +126,9 @@ def test_small_and_odd_sizes_are_as_near_to_the_ideal(size, op):
 
 def test_the_default_recipe_takes_the_planes_for_usual_photos():
     for subsampling in ("4:2:0", "4:2:2", "4:4:4"):
-        assert in_planes(jpeg(generated("gradient"), subsampling), load_recipe("augment"))
+        assert in_planes(jpeg(generated("waves"), subsampling), load_recipe("augment"))
     assert in_planes(jpeg(generated("grey noise")), load_recipe("augment"))
-    assert in_planes(jpeg(generated("gradient"), progressive=True), load_recipe("augment"))
+    assert in_planes(jpeg(generated("waves"), progressive=True), load_recipe("augment"))
 
 
 @pytest.mark.parametrize(
@@ -133,16 +143,16 @@ def test_the_default_recipe_takes_the_planes_for_usual_photos():
     ],
 )
 def test_recipes_that_planes_do_not_suit_go_by_rgb(recipe):
-    assert not in_planes(jpeg(generated("gradient")), recipe)
+    assert not in_planes(jpeg(generated("waves")), recipe)
 
 
 def test_images_that_planes_do_not_suit_go_by_rgb():
     recipe = load_recipe("augment")
-    data = jpeg(generated("gradient"))
+    data = jpeg(generated("waves"))
     cmyk = io.BytesIO()
-    PillowImage.fromarray(generated("gradient")).convert("CMYK").save(cmyk, "JPEG")
-    png = encode(Picture(generated("gradient"), "png", 8), "png").data
-    odd, small = jpeg(generated("gradient", 161, 224)), jpeg(generated("gradient", 48, 224))
+    PillowImage.fromarray(generated("waves")).convert("CMYK").save(cmyk, "JPEG")
+    png = encode(Picture(generated("waves"), "png", 8), "png").data
+    odd, small = jpeg(generated("waves", 161, 224)), jpeg(generated("waves", 48, 224))
     saturated = jpeg(generated("coloured checkers"))
     for other in (cmyk.getvalue(), png, odd, small, saturated):
         assert not in_planes(other, recipe)
@@ -151,7 +161,9 @@ def test_images_that_planes_do_not_suit_go_by_rgb():
 
 
 def test_colours_outside_of_rgb_matter_only_where_they_are_mixed():
-    saturated = jpeg(generated("coloured checkers"))
+    shades = np.random.default_rng(0).uniform(0, 1, (8, 12, 1)).repeat(24, 0).repeat(24, 1)
+    image = (generated("coloured checkers") * shades).astype(np.uint8)
+    saturated = jpeg(image)
     assert in_planes(saturated, recipe_from_ops(["flip=horizontal"]))
     assert not in_planes(saturated, recipe_from_ops(["blur=50%"]))
 
@@ -161,7 +173,7 @@ def test_colours_outside_of_rgb_matter_only_where_they_are_mixed():
 def test_an_image_is_turned_upright_as_by_rgb(orientation, subsampling, monkeypatch):
     exif = PillowImage.Exif()
     exif[0x0112] = orientation
-    data = jpeg(generated("gradient"), subsampling, exif=exif)
+    data = jpeg(generated("waves"), subsampling, exif=exif)
     recipe = recipe_from_ops(["flip=horizontal"])
     assert in_planes(data, recipe)
     ours = process(data, recipe)
@@ -179,7 +191,7 @@ def test_a_profile_is_kept_and_strip_metadata_drops_it():
     from PIL import ImageCms
 
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    data = jpeg(generated("gradient"), icc_profile=profile)
+    data = jpeg(generated("waves"), icc_profile=profile)
     recipe = recipe_from_ops(["flip=horizontal", "strip_metadata | flip=vertical"])
     assert in_planes(data, recipe)
     kept, dropped = (PillowImage.open(io.BytesIO(one.encoded.data)).info for one in process(data, recipe).outputs)
@@ -198,10 +210,10 @@ def test_a_profile_of_other_colours_is_dropped_with_a_note():
 
 def test_quality_and_subsampling_are_those_of_the_output():
     recipe = parse_recipe("variants: {a: [{flip: horizontal}]}\noutput: {quality: 35, subsampling: '4:2:2'}", "test")
-    data = jpeg(generated("gradient"), "4:4:4")
+    data = jpeg(generated("waves"), "4:4:4")
     assert in_planes(data, recipe)
     ours = PillowImage.open(io.BytesIO(one(data, recipe)))
-    wanted = PillowImage.open(io.BytesIO(jpeg(generated("gradient"), "4:2:2", quality=35)))
+    wanted = PillowImage.open(io.BytesIO(jpeg(generated("waves"), "4:2:2", quality=35)))
     assert ours.quantization == wanted.quantization
     assert ours.layer == wanted.layer
 
@@ -231,3 +243,65 @@ def test_what_is_clipped_is_measured_in_blocks(size):
             total += float((block.mean(axis=(1, 2)) ** 2).sum()) * block[0].size
     assert native.clipped((luma, blue, red), 1, 1) == pytest.approx(total / 3 / luma.size, rel=0.01)
     assert native.clipped((np.full_like(luma, 128), *[np.full_like(luma, 128)] * 2), 1, 1) == 0
+
+
+STEEP = ("rotate=90", "rotate=angle:-90,resize:true", "rotate=angle:80,resize:true", "rotate=angle:45,resize:true")
+WIDE = ("blur=sigma:0.4", "blur=sigma:1", "blur=sigma:3", "blur=sigma:5", "blur=sigma:7", "blur=sigma:30")
+ANY = ("flip=horizontal", "flip=vertical", "rotate=30", "rotate=angle:3,mode:edge", *STEEP, *WIDE)
+
+
+def slopes(seed, grain, height=128, width=160):
+    """Colours from one to another, in another direction each, with the grain of a camera."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width]
+    planes_ = []
+    for _ in range(3):
+        along = random.uniform(-1, 1, 2)
+        values = along[0] * columns / width + along[1] * rows / height
+        low, high = np.sort(random.uniform(0, 255, 2))
+        planes_.append(low + (values - values.min()) / np.ptp(values) * (high - low))
+    return (np.stack(planes_, 2) + random.normal(0, grain, (height, width, 3))).clip(0, 255).astype(np.uint8)
+
+
+FILES = [("4:2:0", 75), ("4:2:0", 90), ("4:2:2", 85), ("4:4:4", 95)]
+
+
+@pytest.mark.parametrize(("subsampling", "quality"), FILES)
+def test_no_parameters_of_any_step_lose_more_of_a_slope(subsampling, quality):
+    found = {}
+    for seed in (0, 6, 7):
+        data = jpeg(slopes(seed, 0), subsampling, quality=quality)
+        found |= {(seed, op): lost(data, op) for op in ANY}
+    assert {case: loss for case, loss in found.items() if loss > MOST_LOST} == {}
+
+
+@pytest.mark.parametrize("grain", [0, 2, 5])
+@pytest.mark.parametrize(("subsampling", "quality"), FILES)
+def test_no_parameters_of_any_step_lose_more_of_a_texture(subsampling, quality, grain):
+    rows, columns = np.mgrid[:128, :160]
+    found = {}
+    for seed, height in ((0, 3), (1, 8), (2, 25)):
+        waves = height * np.sin(columns / 9 + seed) * np.cos(rows / 7)
+        data = jpeg(
+            (slopes(seed, grain) + waves[..., None]).clip(0, 255).astype(np.uint8), subsampling, quality=quality
+        )
+        found |= {(height, op): compared(data, op) for op in ANY}
+    most = {case: MOST_LOST if near < ROUNDED else MOST_LUCK for case, (_, near) in found.items()}
+    assert {case: loss for case, loss in found.items() if loss[0] > most[case]} == {}
+
+
+def test_smooth_images_go_by_rgb_with_grain_or_without():
+    recipe = load_recipe("augment")
+    for seed in range(4):
+        assert not in_planes(jpeg(slopes(seed, 0), quality=95), recipe)
+        assert not in_planes(jpeg(slopes(seed, 5), quality=95), recipe)
+    assert in_planes(jpeg(generated("waves"), quality=95), recipe)
+    assert in_planes(jpeg(np.full((96, 96), 128, np.uint8)), recipe)  # grey has no other way to be near
+
+
+def test_rotations_that_leave_chroma_in_parts_go_by_rgb():
+    data = {subsampling: jpeg(generated("waves"), subsampling) for subsampling in ("4:2:0", "4:2:2", "4:4:4")}
+    odd = recipe_from_ops(["rotate=angle:45,resize:true"])
+    steep = recipe_from_ops(["rotate=90"])
+    assert {name: in_planes(one, odd) for name, one in data.items()} == {"4:2:0": False, "4:2:2": False, "4:4:4": True}
+    assert {name: in_planes(one, steep) for name, one in data.items()} == {"4:2:0": True, "4:2:2": False, "4:4:4": True}

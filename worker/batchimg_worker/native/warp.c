@@ -239,18 +239,19 @@ static void u8_some(const uint8_t *in, uint8_t *out, const Plan *plan, Line line
     }
 }
 
+/* The rows of the result from `first` to `last`; `out` holds these alone. */
 #define WARP(NAME, TYPE, SPARED)                                                                           \
-    EXPORT int warp_##NAME(const TYPE *in, ptrdiff_t height, ptrdiff_t width, int channels, TYPE *out, ptrdiff_t out_height, \
-                    ptrdiff_t out_width, const double *map, int mode, double fill) {                       \
+    EXPORT int warp_##NAME(const TYPE *in, ptrdiff_t height, ptrdiff_t width, int channels, TYPE *out, ptrdiff_t first, \
+                    ptrdiff_t last, ptrdiff_t out_width, const double *map, int mode, double fill) {       \
         const Plan plan = { height, width, channels, mode, fill, map };                                    \
         int found = 0;                                                                                     \
-        for (ptrdiff_t top = 0; top < out_height; top += TILE_ROWS) {                                      \
-            const int rows = out_height - top < TILE_ROWS ? (int)(out_height - top) : TILE_ROWS;           \
+        for (ptrdiff_t top = first; top < last; top += TILE_ROWS) {                                        \
+            const int rows = last - top < TILE_ROWS ? (int)(last - top) : TILE_ROWS;                       \
             Line wholes[TILE_ROWS], middles[TILE_ROWS];                                                    \
             for (int r = 0; r < rows; r++) {                                                               \
                 wholes[r] = touched(&plan, (Line){ top + r, 0, out_width, 0 });                            \
                 middles[r] = inner(&plan, wholes[r], SPARED);                                              \
-                TYPE *to = out + (top + r) * out_width * channels;                                         \
+                TYPE *to = out + (top + r - first) * out_width * channels;                                 \
                 found |= NAME##_fill(to, &plan, 0, wholes[r].first) | NAME##_fill(to, &plan, wholes[r].last, out_width); \
             }                                                                                              \
             for (ptrdiff_t left = 0; left < out_width; left += TILE_COLUMNS)                               \
@@ -260,7 +261,7 @@ static void u8_some(const uint8_t *in, uint8_t *out, const Plan *plan, Line line
                     Line before = whole, after = whole;                                                    \
                     before.last = middle.first;                                                            \
                     after.first = middle.last;                                                             \
-                    TYPE *to = out + whole.row * out_width * channels;                                     \
+                    TYPE *to = out + (whole.row - first) * out_width * channels;                           \
                     NAME##_exact(in, to, &plan, &before);                                                  \
                     NAME##_some(in, to, &plan, middle);                                                    \
                     NAME##_exact(in, to, &plan, &after);                                                   \

@@ -42,13 +42,11 @@ def _suits_flip(image: Image, parameters: Mapping[str, Scalar]) -> bool:
     return parameters["direction"] == "horizontal" and _suits(image, parameters)
 
 
-def _blur(image: Image, *, percent: float | None = None, sigma: float | None = None) -> Image:
-    from batchimg_worker.operations.filters import FULL_BLUR
+def _blur(image: Image, **size: float | None) -> Image:
+    from batchimg_worker.operations.filters import sigma_of
     from batchimg_worker.operations.kernels import fast_smoothing
 
-    if sigma is None:
-        sigma = (percent or 0.0) / 100 * FULL_BLUR * min(image.shape[:2])
-    return fast_smoothing.gaussian(image, sigma)
+    return fast_smoothing.gaussian(image, sigma_of(image.shape, **size))
 
 
 def _rotate(image: Image, *, angle: float, resize: bool, mode: str, cval: float, **_: Any) -> Image:

@@ -6,6 +6,8 @@ white), float32 (any values) or bool. Operations never change their input, and t
 ``channel_axis=-1``: as one more channel. Only where a JPEG or BMP is written is an image laid on white.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,3 +23,35 @@ def packed(image: Image) -> Image:
     numpy calls a mirrored row or column of one pixel contiguous, with any stride along it; imagecodecs does not.
     """
     return np.ascontiguousarray(image).reshape(-1).reshape(image.shape)
+
+
+@dataclass(frozen=True)
+class Strips:
+    """An image of ``shape`` and ``dtype`` as rows from top to bottom, of any number at a time; read once."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    parts: Iterator[Image]
+
+    def of(self, rows: int) -> Iterator[Image]:
+        """So many rows at a time, at the end what is left."""
+        held: Image | None = None
+        for given in self.parts:
+            part = given
+            if held is not None:
+                missing = rows - len(held)
+                held, part = np.concatenate([held, part[:missing]]), part[missing:]
+                if len(held) < rows:
+                    continue
+                yield held
+            whole = len(part) // rows * rows
+            for top in range(0, whole, rows):
+                yield part[top : top + rows]
+            held = part[whole:] if whole < len(part) else None
+        if held is not None:
+            yield held
+
+
+def strips_of(image: Image) -> Strips:
+    """An image that is there as a whole."""
+    return Strips(image.shape, image.dtype, iter((image,)))

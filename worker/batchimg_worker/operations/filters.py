@@ -16,6 +16,11 @@ FULL_BLUR = 0.02
 """The sigma of a blur of 100 %, as a part of the image's shorter side."""
 
 
+def sigma_of(sides: tuple[int, ...], *, percent: float | None = None, sigma: float | None = None) -> float:
+    """The sigma of a blur in pixels, of an image of this height and width."""
+    return sigma if sigma is not None else (percent or 0.0) / 100 * FULL_BLUR * min(sides[:2])
+
+
 def _blur_shorthand(value: Scalar) -> dict[str, Scalar]:
     percent = percent_of(value)
     if percent is None:
@@ -49,6 +54,4 @@ def blur(
     """
     from batchimg_worker.operations.kernels import smoothing
 
-    if sigma is None:
-        sigma = (percent or 0.0) / 100 * FULL_BLUR * min(image.shape[:2])
-    return smoothing.gaussian(image, sigma)
+    return smoothing.gaussian(image, sigma_of(image.shape, percent=percent, sigma=sigma))

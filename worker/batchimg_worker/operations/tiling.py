@@ -93,11 +93,10 @@ def _no_floats(parameters: Parameters, value_bytes: int | None) -> str:  # noqa:
 
 
 def _blur_settled(shape: Shape, parameters: Parameters) -> Parameters:
-    from batchimg_worker.operations.filters import FULL_BLUR
+    from batchimg_worker.operations.filters import sigma_of
 
-    if parameters.get("sigma") is not None:
-        return parameters
-    return {"sigma": _number(parameters, "percent") / 100 * FULL_BLUR * min(shape[:2])}
+    given: Any = parameters
+    return {"sigma": sigma_of(shape, **given)}
 
 
 def _blur_needs(region: Region, _: Shape, parameters: Parameters) -> Region:

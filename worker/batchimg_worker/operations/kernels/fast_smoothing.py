@@ -7,7 +7,9 @@ between (see `splines`). The nearer the samples, the nearer the result is to sci
 of 16 more than 3.3 levels of 65535, made to show it; noise and patterns are less than 1 off.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +29,16 @@ COARSE, FINE = 1.5, 5.0
 STRIP_VALUES = 1 << 20
 """Float values in each of the buffers of a strip, 4 MB."""
 
+SHORT_ROWS = 256
+"""Rows of a strip in fixed point, at least: up to twice `MOST_RADIUS` more are made and dropped."""
+
 SAMPLE_VALUES = 2 << 20
 GROUP = 32
 """Rows that are filtered along the columns at a time."""
+
+
+Target: TypeAlias = Callable[[int, int], Image]
+"""Where the rows of a result from one number to another are put, (rows, values)."""
 
 
 def gaussian(image: Image, sigma: float, sigma_across: float | None = None) -> Image:
@@ -38,14 +47,51 @@ def gaussian(image: Image, sigma: float, sigma_across: float | None = None) -> I
     if max(map(radius_of, sigmas)) == 0:
         return image.copy()
     target = np.empty_like(image)
-    down, across = (_way(each, image.dtype.itemsize) for each in sigmas)
-    if image.dtype == np.uint8 and max(map(radius_of, sigmas)) <= MOST_RADIUS:
+    if _is_short(image, sigmas):
         native.smooth(image, _fixed_point(sigmas[0]), _fixed_point(sigmas[1]), target)
-    elif min(down.stride, across.stride) > 1 and _finite(image):
-        _by_samples(image, down, across, target)
-    else:
-        _summed(image, sigmas, target)
+        return target
+    result = _flat(target)
+    for _ in _made(image, sigmas, lambda top, stop: result[top:stop]):
+        """It is where it belongs."""
     return target
+
+
+def strips(image: Image, sigma: float) -> Iterator[Image]:
+    """What `gaussian` gives, some rows at a time from top to bottom."""
+    if radius_of(sigma) == 0:
+        yield image
+    elif _is_short(image, (sigma, sigma)):
+        yield from _short_strips(image, sigma)
+    else:
+        values = _flat(image).shape[1]
+        for rows in _made(image, (sigma, sigma), lambda top, stop: np.empty((stop - top, values), image.dtype)):
+            yield rows.reshape(len(rows), *image.shape[1:])
+
+
+def _is_short(image: Image, sigmas: tuple[float, float]) -> bool:
+    """Whether fixed point does it."""
+    return image.dtype == np.uint8 and max(map(radius_of, sigmas)) <= MOST_RADIUS
+
+
+def _short_strips(image: Image, sigma: float) -> Iterator[Image]:
+    weights, radius = _fixed_point(sigma), radius_of(sigma)
+    rows = max(SHORT_ROWS, STRIP_VALUES // _flat(image).shape[1])
+    for top in range(0, len(image), rows):
+        stop = min(top + rows, len(image))
+        first = max(top - radius, 0)
+        source = image[first : stop + radius]
+        strip = np.empty_like(source)
+        native.smooth(source, weights, weights, strip)
+        yield strip[top - first : stop - first]
+
+
+def _made(image: Image, sigmas: tuple[float, float], place: Target) -> Iterator[Image]:
+    """The result in floating point, some rows at a time from top to bottom."""
+    down, across = (_way(each, image.dtype.itemsize) for each in sigmas)
+    if min(down.stride, across.stride) > 1 and _finite(image):
+        yield from _by_samples(image, down, across, place)
+    else:
+        yield from _summed(image, sigmas, place)
 
 
 def _way(sigma: float, value_bytes: int) -> Sampled:
@@ -83,10 +129,10 @@ def _flat(image: Image) -> Image:
     return image.reshape(image.shape[0], -1)
 
 
-def _summed(image: Image, sigmas: tuple[float, float], target: Image) -> None:
+def _summed(image: Image, sigmas: tuple[float, float], place: Target) -> Iterator[Image]:
     """Weighted sums along the columns, then along the rows, strip by strip."""
     height, width = image.shape[:2]
-    source, result = _flat(image), _flat(target)
+    source = _flat(image)
     values, channels = source.shape[1], source.shape[1] // width
     weights = resampling.gaussian_weights(sigmas[1])
     pad = len(weights) // 2 * channels
@@ -100,7 +146,9 @@ def _summed(image: Image, sigmas: tuple[float, float], target: Image) -> None:
         native.weighted_rows(floats, down.index - np.int32(first), down.weights, rows[:, pad : pad + values])
         for edge, column in ((rows[:, :pad], pad), (rows[:, pad + values :], pad + values - channels)):
             edge.reshape(count, -1, channels)[...] = rows[:, None, column : column + channels]
-        _along(rows, weights, channels, result[top : top + count])
+        result = place(top, top + count)
+        _along(rows, weights, channels, result)
+        yield result
 
 
 def _as_float(rows: Image) -> Plane:
@@ -143,9 +191,9 @@ class _Grid:
         return self.kernel.sampling(self.low - self.margin + np.arange(first, last), self.length)
 
 
-def _by_samples(image: Image, down: Sampled, across: Sampled, target: Image) -> None:
+def _by_samples(image: Image, down: Sampled, across: Sampled, place: Target) -> Iterator[Image]:
     height, width = image.shape[:2]
-    source, result = _flat(image), _flat(target)
+    source = _flat(image)
     channels = source.shape[1] // width
     columns = _Grid(width, 0, width, across)
     halo = 2 * down.margin + down.most
@@ -156,7 +204,7 @@ def _by_samples(image: Image, down: Sampled, across: Sampled, target: Image) -> 
         samples = _sampled(source, rows, columns, channels)
         samples = _smoothed_down(samples, rows)
         samples = _smoothed_across(samples, columns, channels)
-        _interpolated(samples, rows, columns, channels, result)
+        yield from _interpolated(samples, rows, columns, channels, place)
 
 
 def _group(values: int) -> int:
@@ -205,15 +253,17 @@ def _along(rows: Plane, weights: npt.NDArray[np.float64], channels: int, target:
     native.weighted_rows(rows.reshape(1, -1), index, _repeated(weights, count), target, step=1)
 
 
-def _interpolated(samples: Plane, rows: _Grid, columns: _Grid, channels: int, result: Image) -> None:
-    """Back to pixels: the rows from rows.start to rows.stop of ``result``."""
-    low = columns.low
+def _interpolated(samples: Plane, rows: _Grid, columns: _Grid, channels: int, place: Target) -> Iterator[Image]:
+    """Back to pixels: the rows from rows.start to rows.stop of the result."""
+    low, values = columns.low, columns.length * channels
     across = Across(columns.length, lambda start, stop: columns.kernel.interpolation(np.arange(start, stop), low))
-    step = _group(result.shape[1]) * rows.kernel.stride
+    step = _group(values) * rows.kernel.stride
     for top in range(rows.start, rows.stop, step):
         stop = min(top + step, rows.stop)
         down = rows.kernel.interpolation(np.arange(top, stop), rows.low)
         first, last = int(down.index.min()), int(down.index.max()) + 1
-        wide = np.empty((last - first, result.shape[1]), np.float32)
+        wide = np.empty((last - first, values), np.float32)
         across.apply(samples[first:last], channels, wide)
-        native.weighted_rows(wide, down.index - np.int32(first), down.weights, result[top:stop])
+        result = place(top, stop)
+        native.weighted_rows(wide, down.index - np.int32(first), down.weights, result)
+        yield result

@@ -26,7 +26,7 @@ FILLED, BLENDED = 1, 2
 
 _POINTER, _SIZE, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int, ctypes.c_double
 _ROWS = [_POINTER, _SIZE, _SIZE, _POINTER, _POINTER, _INT, _SIZE, _POINTER, _SIZE]
-_WARP = [_POINTER, _SIZE, _SIZE, _INT, _POINTER, _SIZE, _SIZE, _POINTER, _INT, _DOUBLE]
+_WARP = [*(_POINTER, _SIZE, _SIZE, _INT), *(_POINTER, _SIZE, _SIZE, _SIZE), _POINTER, _INT, _DOUBLE]
 _NAMES = {np.dtype(np.uint8): "u8", np.dtype(np.uint16): "u16", np.dtype(np.float32): "f32"}
 
 
@@ -117,15 +117,20 @@ def transpose(source: Plane, target: Plane) -> None:
     )
 
 
-def warp(image: Image, matrix: npt.NDArray[np.float64], target: Image, *, mode: str, fill: float) -> int:
-    """Fill ``target`` by linear interpolation at ``matrix`` (3, 3) times (column, row, 1); see FILLED and BLENDED."""
+def warp(  # noqa: PLR0913 - what it takes besides both images is three numbers
+    image: Image, matrix: npt.NDArray[np.float64], target: Image, *, mode: str, fill: float, first: int = 0
+) -> int:
+    """Fill ``target`` by linear interpolation at ``matrix`` (3, 3) times (column, row, 1); see FILLED and BLENDED.
+
+    The target's first row is row ``first`` of the result.
+    """
     if not (image.flags.c_contiguous and target.flags.c_contiguous and image.dtype == target.dtype):
         raise ValueError("both arrays have to be contiguous and of one type")
     channels = image.shape[2] if image.ndim > 2 else 1
     places = np.ascontiguousarray(matrix[:2], np.float64)
     found: int = function(f"warp_{_NAMES[image.dtype]}")(
-        image.ctypes.data, *image.shape[:2], channels, target.ctypes.data, *target.shape[:2], places.ctypes.data,
-        MODES[mode], fill,
+        image.ctypes.data, *image.shape[:2], channels, target.ctypes.data, first, first + len(target),
+        target.shape[1], places.ctypes.data, MODES[mode], fill,
     )  # fmt: skip
     return found
 
