@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup infra demo test lint audit policies check fmt docs graphs pictures lock bench bench-worker \
-	bench-status bench-plot bench-tiles chaos chaos-table clients kernels bundle configure pulumi-cli can-rehearse \
+	bench-status bench-plot bench-tiles bench-split chaos chaos-table clients kernels bundle configure pulumi-cli can-rehearse \
 	rehearsal fuzz soak properties
 
 help:  ## this list
@@ -76,6 +76,9 @@ soak: setup  ## 100,000 tiny images through two nodes of a local stack, memory o
 
 bench-tiles: setup  ## one huge image in tiles beside pyvips; SIDE=4000 for a smaller one
 	@$(VENV)/python benchmarks/tiles.py $(if $(SIDE),--side $(SIDE))
+
+bench-split: setup  ## one huge TIFF over several tasks: bytes fetched and seconds; SIDE=6000 for a smaller one
+	@$(VENV)/python benchmarks/split.py $(if $(SIDE),--side $(SIDE))
 
 kernels: setup  ## compile the worker's C kernels, after a change of them
 	@$(VENV)/python tools/native.py

@@ -331,8 +331,9 @@ def make_small(folder: Path) -> Path:
 
 
 @contextmanager
-def server(latency: float, processor: int | None = None) -> Iterator[str]:
-    command = [*on(processor), str(Path(__file__).with_name("blob_server.py")), str(latency)]
+def server(latency: float, processor: int | None = None, megabytes: float = 0) -> Iterator[str]:
+    """``megabytes`` a second is the bandwidth of each account, 0 for any."""
+    command = [*on(processor), str(Path(__file__).with_name("blob_server.py")), str(latency), str(megabytes)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"

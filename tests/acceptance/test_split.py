@@ -1,5 +1,6 @@
 """One huge image over several tasks, on the local stack: bands, and a task that joins them."""
 
+import hashlib
 import io
 import json
 import os
@@ -13,15 +14,15 @@ import numpy as np
 import pytest
 import tifffile
 
-from batchimg_worker import contract
+from batchimg_worker import contract, parts, pipeline, ranged
 from batchimg_worker.codec import DecodeLimits
 from batchimg_worker.contract import Band, ImageEntry, Limits, ManifestHeader, RunSpec, Source, dump
-from batchimg_worker.errors import BandsMissing
+from batchimg_worker.errors import BandsMissing, StorageError
 from batchimg_worker.guard import Turn
 from batchimg_worker.hand import Hand
 from batchimg_worker.node import Node
 from batchimg_worker.recipe import recipe_from_ops
-from batchimg_worker.storage import BlobStore
+from batchimg_worker.storage import BlobStore, Container
 from batchimg_worker.task import run_task
 from batchimg_worker.tiles.process import Room, process_any
 
@@ -106,7 +107,7 @@ def write_run(store, run, data):
         rejected=0,
     )
     runs.write(contract.run_path(run), dump(spec))
-    entry = ImageEntry(path="a.tif", size=len(data))
+    entry = ImageEntry(path="a.tif", size=len(data), md5=hashlib.md5(data, usedforsecurity=False).hexdigest())
     changes = [{"band": Band(number=0, of=2)}, {"band": Band(number=1, of=2)}, {"joins": (0, 1)}]
     for chunk, change in enumerate(changes):
         header = ManifestHeader(run=run, chunk=chunk, images=1, bytes=len(data))
@@ -114,16 +115,60 @@ def write_run(store, run, data):
         runs.write(contract.manifest_path(run, chunk), b"\n".join(lines))
 
 
+def task_of(run, node, folder):
+    """What does a chunk of a run, in this process."""
+
+    def work(chunk):
+        turn = Turn(folder / f"{run}-{chunk}.jsonl", Hand())
+        return run_task(node, run, chunk, threading.Event(), turn)
+
+    return work
+
+
+@pytest.fixture
+def ranges(monkeypatch):
+    """Small originals are fetched as those of gigabytes are; the ranges of blobs that are asked for."""
+    asked, read_range = [], Container.read_range
+
+    def recorded(container, path, start, count, etag=None):
+        asked.append((path, start, count, etag))
+        return read_range(container, path, start, count, etag)
+
+    monkeypatch.setattr(Container, "read_range", recorded)
+    monkeypatch.setattr(pipeline, "LARGE_BYTES", 0)
+    monkeypatch.setattr(parts, "GAP_BYTES", 512)
+    monkeypatch.setattr(ranged, "HEADER_BYTES", 1024)
+    return asked
+
+
+def test_tasks_of_a_large_original_fetch_parts_of_it_and_notice_that_it_has_changed(batchimg, store, ranges, tmp_path):
+    data, key, inputs = picture(1500, 300), batchimg.stack()["stack"]["storage_key"], store.container("inputs")
+    node = Node("here", None, store.endpoint, key)
+    write_run(store, "in-parts", data)
+    work = task_of("in-parts", node, tmp_path)
+    assert [work(chunk) for chunk in (0, 1, 2)] == [True] * 3
+    (written,) = store.container("outputs").list("in-parts/")
+    assert store.container("outputs").read(written.path) == done_by_one_task(data, tmp_path)
+    of_original = [count for path, _, count, etag in ranges if path == "in-parts/a.tif" and etag]
+    assert len(data) < sum(of_original) < 1.5 * len(data)
+    (listed,) = inputs.list("in-parts/")
+    assert listed.etag == inputs.stat("in-parts/a.tif").etag == next(etag for *_, etag in ranges if etag)
+    with pytest.raises(StorageError) as caught:
+        inputs.read_range("in-parts/a.tif", 0, 9, "0x8D0000000000000")
+    assert caught.value.code == "ConditionNotMet"
+    write_run(store, "changed", data)
+    inputs.write("changed/a.tif", data[:-1] + b"x")
+    task_of("changed", node, tmp_path)(0)
+    record = store.container("runs").read(contract.result_path("changed", 0)).decode()
+    assert "the original has changed since it was submitted" in record
+
+
 def test_bands_that_are_missing_or_gone_end_the_joining_task_without_a_result(batchimg, store, tmp_path):
     run, data, runs = "by-hand", picture(600, 90), store.container("runs")
     write_run(store, run, data)
     key = batchimg.stack()["stack"]["storage_key"]
     environment = {**os.environ, "BATCHIMG_STORAGE_ENDPOINT": store.endpoint, "BATCHIMG_STORAGE_KEY": key}
-
-    def work(chunk):
-        turn = Turn(tmp_path / f"{chunk}.jsonl", Hand())
-        return run_task(Node("here", None, store.endpoint, key), run, chunk, threading.Event(), turn)
-
+    work = task_of(run, Node("here", None, store.endpoint, key), tmp_path)
     assert work(0)
     assert [blob.path for blob in runs.list(f"{run}/bands/")] == [f"{run}/{contract.band_path(0, 0)}"]
     command = [WORKER, "--run", run, "--chunk", "2"]

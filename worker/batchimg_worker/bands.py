@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from batchimg_worker.contract import (
@@ -18,6 +19,7 @@ from batchimg_worker.contract import (
     result_path,
 )
 from batchimg_worker.errors import BandsMissing, ContractError, InputError, StorageError
+from batchimg_worker.ranged import read_ahead
 from batchimg_worker.storage import Container
 from batchimg_worker.tiles.files import fetch
 
@@ -69,7 +71,8 @@ class BandStore:
         Raises InputError where it is damaged.
         """
         try:
-            return fetch(self.runs.read_chunks(self.blob(output.path)), folder, output.size, output.md5)
+            read = partial(self.runs.read_range, self.blob(output.path))
+            return fetch(read_ahead(read, output.size), folder, output.size, output.md5)
         except InputError:
             raise InputError(f"{output.path} is damaged", "Do the image again: batchimg retry.") from None
         except StorageError as error:

@@ -15,6 +15,7 @@ alpha in operations                    flip, rotate, resize, crop, pad, blur: on
 9 to 15 bits, 12-bit JPEG              stretched to 16
 lossless and arithmetic JPEG           read
 float, 32-bit and signed integers      float32; written as TIFF, or as any other where all are from 0 to 1
+TIFF where 0 is white                  inverted; floats and signed integers stay: their white is not agreed on
 several frames or pages                the first, of GIF, WebP, APNG, AVIF, TIFF and MPO
 frames or pages with `frames: all`     each; written together as WebP, PNG or TIFF, otherwise as `name-0003.jpg`
 JPEG with bytes between its markers    those bytes are skipped

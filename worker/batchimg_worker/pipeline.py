@@ -36,12 +36,14 @@ from batchimg_worker.errors import BandsMissing, ContractError, ImageError, Inpu
 from batchimg_worker.hand import Hand
 from batchimg_worker.memory import image_limits, queue_bytes
 from batchimg_worker.naming import Which, result_name
+from batchimg_worker.parts import Original
 from batchimg_worker.pieces import Pieces
 from batchimg_worker.storage import SINGLE_PUT_BYTES, Container
-from batchimg_worker.tiles.files import LARGE_BYTES, fetch
+from batchimg_worker.tiles.files import CHANGED, LARGE_BYTES
 
 if TYPE_CHECKING:
     from batchimg_worker.apply import EncodedVariant, Work
+    from batchimg_worker.tiles.process import Room
 
 FETCHERS = 6
 WRITERS = 24  # small pictures wait for the network: 8 held thumbnails at 69 a second 20 ms away, 24 at 187
@@ -68,17 +70,19 @@ class Places:
 Bands = tuple[ImageResult, ...]
 """The records of an image's bands, from top to bottom."""
 
+Content = bytes | Original | Bands
+
 
 @dataclass(slots=True)
 class Fetched:
     """An original on its way from storage to the decoder, or what is known of its bands."""
 
     entry: ImageEntry
-    content: bytes | Path | Bands
+    content: Content
     seconds: float
     problem: ImageError | None = None
 
-    def taken(self) -> bytes | Path | Bands:
+    def taken(self) -> Content:
         """The content, which is not held here any more: a file need not lie beside its pixels."""
         content, self.content = self.content, b""
         return content
@@ -167,22 +171,24 @@ class Pipeline:
             return Fetched(entry, b"", 0.0, InputError(f"the original cannot be read: {error.message}"))
         seconds = time.perf_counter() - began
         if entry.md5 is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() != entry.md5:
-            return Fetched(entry, b"", seconds, InputError("the original has changed since it was submitted"))
+            return Fetched(entry, b"", seconds, InputError(CHANGED))
         return Fetched(entry, content, seconds)
 
     def _fetch_file(self, entry: ImageEntry) -> Fetched:
-        """As `_fetch`, into a file: the original may be larger than the memory."""
+        """As `_fetch`, into a file, or what is needed of it: the original may be larger than the memory."""
         began = time.perf_counter()
+        blob = self._spec.source.prefix + entry.path
         try:
-            pieces = self._inputs.read_chunks(self._spec.source.prefix + entry.path)
-            path = fetch(pieces, self._folder, entry.size, entry.md5)
+            from batchimg_worker.tiles.fetching import SourceBlob, fetch_original  # late: small ones need not wait
+
+            content = fetch_original(SourceBlob(self._inputs, blob, entry), self._spec.recipe, self._room)
         except StorageError as error:
             if error.code not in OF_THIS_BLOB:
                 raise
             return Fetched(entry, b"", 0.0, InputError(f"the original cannot be read: {error.message}"))
         except ImageError as error:
             return Fetched(entry, b"", time.perf_counter() - began, error)
-        return Fetched(entry, path, time.perf_counter() - began)
+        return Fetched(entry, content, time.perf_counter() - began)
 
     def _work(self, fetched: Fetched, writers: ThreadPoolExecutor) -> InWork:
         entry = fetched.entry
@@ -202,10 +208,10 @@ class Pipeline:
             work.problem = ImageError("not enough memory for this image")
         return work
 
-    def _processed(self, entry: ImageEntry, content: bytes | Path | Bands) -> Work:
-        from batchimg_worker.tiles.process import Room, process_any, process_band  # late: originals come meanwhile
+    def _processed(self, entry: ImageEntry, content: Content) -> Work:
+        from batchimg_worker.tiles.process import process_any, process_band  # late: originals come meanwhile
 
-        room = Room(image_limits(self._spec.limits), self._tiles, self._folder)
+        room = self._room
         if isinstance(content, tuple):
             from batchimg_worker.tiles.joining import Joined
 
@@ -213,6 +219,12 @@ class Pipeline:
         if entry.band is not None:
             return process_band(content, self._spec.recipe, room, entry.band)
         return process_any(content, self._spec.recipe, room)
+
+    @property
+    def _room(self) -> Room:
+        from batchimg_worker.tiles.process import Room
+
+        return Room(image_limits(self._spec.limits), self._tiles, self._folder)
 
     @property
     def _band_store(self) -> BandStore:

@@ -21,6 +21,7 @@ MIB = 1 << 20
 SINGLE_PUT_BYTES = 8 * MIB  # a larger blob goes in blocks, so that it need not be in memory at once
 SINGLE_GET_BYTES = 32 * MIB
 BLOCK_BYTES = 4 * MIB
+BLOCKS_AT_ONCE = 4  # of a file that is written; what is in memory goes one by one: there are many of those at a time
 
 __all__ = ["LONG", "SHORT", "Blob", "BlobStore", "Container", "Patience", "is_loopback", "reason_of", "translated"]
 
@@ -105,10 +106,19 @@ class Container:
         with translated(f"read {self.name}/{path}"):
             return bytes(self._blob(path).download_blob().readall())
 
-    def read_range(self, path: str, start: int, count: int) -> bytes:
-        """So many bytes of a blob, from a place on; fewer where it ends."""
+    def read_range(self, path: str, start: int, count: int, etag: str | None = None) -> bytes:
+        """So many bytes of a blob, from a place on; fewer where it ends.
+
+        Raises StorageError, with code ConditionNotMet where the blob is not the one with this ``etag``.
+        """
         with translated(f"read {self.name}/{path}"):
-            return bytes(self._blob(path).download_blob(start, count).readall())
+            blob = self._blob(path)
+            if etag is None:
+                return bytes(blob.download_blob(start, count).readall())
+            from azure.core import MatchConditions
+
+            same = MatchConditions.IfNotModified
+            return bytes(blob.download_blob(start, count, etag=f'"{etag}"', match_condition=same).readall())
 
     def read_chunks(self, path: str) -> Iterator[bytes]:
         """The blob in pieces of some megabytes."""
@@ -145,7 +155,12 @@ class Container:
         settings = ContentSettings(content_type="application/octet-stream", content_md5=bytearray(md5) if md5 else None)
         with translated(f"write {self.name}/{path}"):
             self._blob(path).upload_blob(
-                content, overwrite=True, metadata=metadata, content_settings=settings, validate_content=True
+                content,
+                overwrite=True,
+                metadata=metadata,
+                content_settings=settings,
+                validate_content=True,
+                max_concurrency=1 if isinstance(content, bytes) else BLOCKS_AT_ONCE,
             )
 
     def _written_directly(

@@ -23,6 +23,7 @@ from batchimg_worker.contract import (
     run_path,
 )
 from batchimg_worker.errors import StorageError
+from batchimg_worker.listing import Blob
 from batchimg_worker.memory import keep_freed_memory
 from batchimg_worker.node import peak_memory_bytes
 from batchimg_worker.pipeline import Pipeline, Places
@@ -49,6 +50,11 @@ class Folder(Container):
                     yield piece
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror}", code="BlobNotFound") from None
+
+    def stat(self, path: str) -> Blob | None:
+        """Nothing is known, so originals are read as a whole."""
+        del path
+        return None
 
     def write(
         self,

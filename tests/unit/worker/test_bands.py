@@ -161,7 +161,8 @@ def rows_read(tmp_path, ops, number, of=3, orientation=None):
     extra = [(274, "H", 1, orientation, True)] if orientation else []
     (tmp_path / "a.tif").write_bytes(tiff(picture(), rowsperstrip=70, extratags=extra))
     seen = look(tmp_path / "a.tif")
-    return make_plan(seen, recipe_from_ops(ops), DecodeLimits(), SIDE, Band(number=number, of=of)).rows
+    extent = make_plan(seen, recipe_from_ops(ops), DecodeLimits(), SIDE, Band(number=number, of=of)).extent
+    return range(extent.top, extent.bottom)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,18 @@ def test_colours_in_tiles_are_those_of_the_whole_image(kind, tmp_path):
     assert (work.notes, found.icc_profile) == (("in tiles", *whole.notes), whole.icc_profile)
 
 
+@pytest.mark.parametrize(("dtype", "inverted"), [(np.uint16, True), (np.float32, False), (np.int16, False)])
+def test_where_0_is_white_unsigned_levels_are_inverted_and_others_stay(dtype, inverted, tmp_path):
+    levels = GREY.astype(dtype) - (0 if inverted else dtype(100))
+    data = by_tifffile(levels, photometric="miniswhite")
+    work = process_any(data, parse_recipe("variants: {same: []}", "r"), Room(DecodeLimits(), 37, tmp_path))
+    (made,) = work.outputs
+    expected = 65_535 - levels if inverted else levels.astype(np.float32)
+    for found in (decode(data).array, decode(made.encoded.data.read_bytes()).array):
+        assert np.array_equal(found, expected)
+        assert found.dtype == expected.dtype
+
+
 @pytest.mark.parametrize("mode", ["CMYK", "LAB"])
 def test_inks_in_jpeg_and_lab_cannot_be_read_in_parts(mode, tmp_path):
     data = by_pillow("CMYK", compression="jpeg") if mode == "CMYK" else by_tifffile(COLOURS, photometric="cielab")

@@ -445,6 +445,8 @@ def test_a_fetched_original_is_held_against_its_checksum_and_the_disk(tmp_path):
         fetch(pieces, tmp_path, 6, "0" * 32)
     with pytest.raises(ImageTooLarge, match="does not fit into"):
         fetch(pieces, tmp_path, 1 << 60, digest)
+    with pytest.raises(ZeroDivisionError):
+        fetch((bytes(1 // number) for number in (1, 0)), tmp_path, 6, digest)
     assert len(list(tmp_path.iterdir())) == 1
 
 

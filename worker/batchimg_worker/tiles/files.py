@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from batchimg_worker.errors import ImageTooLarge, InputError
 MIB = 1 << 20
 LARGE_BYTES = 64 * MIB
 """A larger original goes to a file, and is read into memory only if it fits there."""
+
+CHANGED = "the original has changed since it was submitted"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,16 @@ def room_on_disk(folder: Path) -> Iterator[None]:
         ) from error
 
 
+def check_room(name: str, size: int, folder: Path) -> None:
+    """Raise ImageTooLarge where the folder's disk has no space for so many bytes of what has this name."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise ImageTooLarge(
+            f"{name} of {size / MIB:,.0f} MB does not fit into {folder}, where {free / MIB:,.0f} MB are free",
+            "Use a node with a larger disk, or set TMPDIR to one.",
+        )
+
+
 def described(path: Path, format: str, notes: tuple[str, ...]) -> EncodedFile:  # noqa: A002 - the recipe's word
     """Read a finished file once, for its checksum."""
     with path.open("rb") as file:
@@ -54,18 +66,15 @@ def fetch(pieces: Iterable[bytes], folder: Path, size: int, md5: str | None) -> 
 
     Raises ImageTooLarge where the disk has no space for it, InputError where it is another file than was submitted.
     """
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise ImageTooLarge(
-            f"the original of {size / MIB:,.0f} MB does not fit into {folder}, where {free / MIB:,.0f} MB are free",
-            "Use a node with a larger disk, or set TMPDIR to one.",
-        )
+    check_room("the original", size, folder)
     found = hashlib.md5(usedforsecurity=False)
-    with room_on_disk(folder), tempfile.NamedTemporaryFile(dir=folder, prefix="original-", delete=False) as file:
-        for piece in pieces:
-            found.update(piece)
-            file.write(piece)
-    if md5 is not None and found.hexdigest() != md5:
-        Path(file.name).unlink()
-        raise InputError("the original has changed since it was submitted")
+    with ExitStack() as on_failure, room_on_disk(folder):
+        with tempfile.NamedTemporaryFile(dir=folder, prefix="original-", delete=False) as file:
+            on_failure.callback(Path(file.name).unlink)
+            for piece in pieces:
+                found.update(piece)
+                file.write(piece)
+        if md5 is not None and found.hexdigest() != md5:
+            raise InputError(CHANGED)
+        on_failure.pop_all()
     return Path(file.name)

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -33,18 +32,18 @@ from batchimg_worker.header import (
     tiff_header,
     unreadable,
 )
-from batchimg_worker.operations.arrays import Image
+from batchimg_worker.operations import Region
+from batchimg_worker.parts import Original, Parts, opened, place_of, reading
 from batchimg_worker.quiet import quiet
 from batchimg_worker.tiles.colours import Colours, colours_of
 from batchimg_worker.tiles.files import room_on_disk
+from batchimg_worker.tiles.segments import PIECE_BYTES, read_bands, rows_at_a_time
 from batchimg_worker.tiles.store import TYPES, Buffer, Growing, Store, Window, bytes_of
 
 MIB = 1 << 20
 HEAD_BYTES = 16 * MIB
 """What is read of a JPEG or PNG to find its header: profiles and previews may stand before it."""
 
-PIECE_BYTES = 8 * MIB
-WORKERS = 2
 VIPS_BYTES = 48 * MIB
 """What libvips holds while it reads row by row, measured."""
 
@@ -54,7 +53,6 @@ INTERLACED = 28
 """The byte of a PNG that says so."""
 
 PNG_PIXELS = (b"IDAT", b"PLTE")
-UNCOMPRESSED = 1
 SHORT_BITS = 16
 
 Append = Callable[[Buffer], int]
@@ -70,6 +68,8 @@ class Look:
     value_bytes: int
     held: int = VIPS_BYTES
     refusal: str = ""
+    sparing: bool = False
+    """Whether nothing is read of it but what results need; else all of it, so that damage is noticed."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,11 @@ class Decoded:
     notes: tuple[str, ...]
 
 
-def look(path: Path) -> Look:
+def look(original: Original) -> Look:
     """Read the header of a file. Raises DecodeError."""
-    with path.open("rb") as file:
-        return look_at(file, path.stat().st_size)
+    with opened(original) as file:
+        seen = look_at(file, place_of(original).stat().st_size)
+    return replace(seen, sparing=isinstance(original, Parts))
 
 
 def look_at(file: IO[bytes], size: int, head_bytes: int = HEAD_BYTES) -> Look:
@@ -130,7 +131,12 @@ def _look_at_tiff(file: tifffile.TiffFile, length: int) -> Look:
         return Look(header, value_bytes, 0, f"{kind}; write it as grey or RGB of 8 bits or more first")
     if page.imagedepth != 1:
         return Look(header, value_bytes, 0, "a volume cannot; write each layer as an image of its own")
-    band = min(_band_rows(page), header.height) * header.width * page.samplesperpixel * max(1, header.bits // BYTE_BITS)
+    band = (
+        min(rows_at_a_time(page), header.height)
+        * header.width
+        * page.samplesperpixel
+        * max(1, header.bits // BYTE_BITS)
+    )
     seen = Header(**{**_fields(header), "channels": colours.channels})
     return Look(seen, value_bytes, 4 * band + PIECE_BYTES)
 
@@ -139,40 +145,28 @@ def _fields(header: Header) -> dict[str, Any]:
     return dict(vars(header))
 
 
-def _is_plain(page: tifffile.TiffPage) -> bool:
-    """Whether any rows can be read as they lie in the file."""
-    packed = page.dtype is None or page.bitspersample != BYTE_BITS * page.dtype.itemsize
-    return int(page.compression) == UNCOMPRESSED and not (page.is_tiled or packed) and page.fillorder == 1
-
-
-def _band_rows(page: tifffile.TiffPage) -> int:
-    """How many rows are read at a time."""
-    if _is_plain(page):
-        row = page.imagewidth * page.samplesperpixel * max(1, page.bitspersample // BYTE_BITS)
-        return max(1, PIECE_BYTES // row)
-    return int(page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength))
-
-
-def decode(path: Path, seen: Look, target: Path | int, rows: range) -> Decoded:
-    """Begin to read these rows of the first page or frame into a new file ``target``, or through a window of so many.
+def decode(original: Original, seen: Look, target: Path | int, extent: Region) -> Decoded:
+    """Begin to read this part of the first page or frame into a new file ``target``, or through a window of so many
+    rows.
 
     Raises DecodeError, now or in its reads.
     """
-    header = seen.header
+    header, path = seen.header, place_of(original)
     with _told(path):
         if header.format == "tiff":
-            with tifffile.TiffFile(path) as file:
+            with opened(original) as content, tifffile.TiffFile(content) as file:
                 page = file.pages.first
                 pixel = np.zeros((1, 1, page.samplesperpixel), page.dtype)
                 colours = _colours(page)
                 notes = colours.of_rows(pixel)[1]
-                store = _growing(seen, target, rows, partial(_fill, _tiff, path, rows))
+                store = _growing(seen, target, extent, partial(_fill, partial(_tiff, original), path, extent))
                 return Decoded(store, colours.icc_profile, notes)
         if header.format == "png":
             _check_sums(path)
-        with PillowImage.open(path) as opened:
-            profile = opened.info.get("icc_profile")
-        return Decoded(_growing(seen, target, rows, partial(_fill, partial(_by_vips, header), path, rows)), profile, ())
+        with PillowImage.open(path) as image:
+            profile = image.info.get("icc_profile")
+        read = partial(_by_vips, header, path)
+        return Decoded(_growing(seen, target, extent, partial(_fill, read, path, extent)), profile, ())
 
 
 def _colours(page: tifffile.TiffPage) -> Colours:
@@ -182,16 +176,16 @@ def _colours(page: tifffile.TiffPage) -> Colours:
     return found
 
 
-def _growing(seen: Look, target: Path | int, rows: range, fill: Callable[[Append], None]) -> Growing:
-    shape = (seen.header.height, seen.header.width, seen.header.channels)
+def _growing(seen: Look, target: Path | int, extent: Region, fill: Callable[[Append], None]) -> Growing:
+    shape = (seen.header.height, extent.width, seen.header.channels)
     dtype = np.dtype(TYPES[seen.value_bytes])
     store = Window(target, shape, dtype) if isinstance(target, int) else Store(target, shape, dtype)
-    return Growing(store, rows, fill if rows else lambda _: None)
+    return Growing(store, seen.header.width, extent, fill if extent.height else lambda _: None)
 
 
-def _fill(read: Callable[[Path, range, Append], None], path: Path, rows: range, append: Append) -> None:
+def _fill(read: Callable[[Region, Append], None], path: Path, extent: Region, append: Append) -> None:
     with _told(path):
-        read(path, rows, append)
+        read(extent, append)
 
 
 @contextmanager
@@ -199,83 +193,21 @@ def _told(path: Path) -> Iterator[None]:
     try:
         with quiet(), room_on_disk(path.parent):
             yield
-    except ImageError:
+    except (ImageError, StorageError):
         raise
     except Exception as error:
         raise unreadable(b"", error, path.stat().st_size) from error
 
 
-def _tiff(path: Path, rows: range, append: Append) -> None:
-    with tifffile.TiffFile(path) as file, path.open("rb") as raw:
+def _tiff(original: Original, extent: Region, append: Append) -> None:
+    with opened(original) as content, tifffile.TiffFile(content) as file, reading(original) as read:
         page = file.pages.first
         colours = _colours(page)
-        bands = _plain_bands if _is_plain(page) else _decoded_bands
-        for band in bands(page, raw.fileno(), rows):
-            append(bytes_of(colours.of_rows(band)[0]))
+        for band in read_bands(page, read, extent):
+            append(bytes_of(colours.of_rows(band[:, extent.left : extent.right])[0]))
 
 
-def _planes(page: tifffile.TiffPage) -> int:
-    """1 where the channels of a pixel lie side by side."""
-    return 1 if int(page.planarconfig) == 1 else int(page.samplesperpixel)
-
-
-def _plain_bands(page: tifffile.TiffPage, file: int, rows: range) -> Iterator[Image]:
-    planes = _planes(page)
-    native: np.dtype[Any] = np.dtype(page.dtype)
-    dtype = native.newbyteorder(page.parent.byteorder)
-    samples = page.samplesperpixel // planes
-    row = page.imagewidth * samples * dtype.itemsize
-    rows_each = min(page.rowsperstrip, page.imagelength)
-    strips = -(-page.imagelength // rows_each)
-    step = _band_rows(page)
-    for top in range(0, page.imagelength, rows_each):
-        end = min(top + rows_each, page.imagelength)
-        end = min(end, rows.stop)
-        for first in range(max(top, rows.start), end, step):
-            count = min(step, end - first)
-            offsets = [page.dataoffsets[k * strips + top // rows_each] + (first - top) * row for k in range(planes)]
-            parts = [np.frombuffer(_read(file, offset, count * row), dtype) for offset in offsets]
-            shaped = [part.reshape(count, page.imagewidth, samples) for part in parts]
-            band = shaped[0] if planes == 1 else np.concatenate(shaped, axis=2)
-            yield band.astype(native, copy=False)
-
-
-def _read(file: int, offset: int, count: int) -> bytes:
-    data = os.pread(file, count, offset)
-    if len(data) < count:
-        raise EOFError("truncated")
-    return data
-
-
-def _decoded_bands(page: tifffile.TiffPage, file: int, wanted: range) -> Iterator[Image]:
-    """A row of tiles, or a strip, at a time; several are decoded side by side. What is not wanted is not read."""
-    high = _band_rows(page)
-    wide = page.tilewidth if page.is_tiled else page.imagewidth
-    across, down = -(-page.imagewidth // wide), -(-page.imagelength // high)
-    planes = _planes(page)
-    samples = page.samplesperpixel // planes
-
-    def segment(index: int) -> Image | None:
-        count = page.databytecounts[index]
-        data = _read(file, page.dataoffsets[index], count) if count else None
-        decoded: Image | None = page.decode(data, index, jpegtables=page.jpegtables, jpegheader=page.jpegheader)[0]
-        return decoded
-
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="decode") as pool:
-        for number in range(wanted.start // high, -(-wanted.stop // high)):
-            top = number * high
-            rows = min(high, page.imagelength - top)
-            band = np.zeros((rows, page.imagewidth, page.samplesperpixel), page.dtype)
-            places = [(plane, column) for plane in range(planes) for column in range(across)]
-            indices = [(plane * down + number) * across + column for plane, column in places]
-            for (plane, column), decoded in zip(places, pool.map(segment, indices), strict=True):
-                if decoded is not None:
-                    part = band[:, column * wide : (column + 1) * wide, plane * samples : (plane + 1) * samples]
-                    part[...] = decoded[0, : part.shape[0], : part.shape[1]]
-            yield band[max(0, wanted.start - top) : wanted.stop - top]
-
-
-def _by_vips(header: Header, path: Path, rows: range, append: Append) -> None:
+def _by_vips(header: Header, path: Path, extent: Region, append: Append) -> None:
     import pyvips
 
     pyvips.cache_set_max(0)
@@ -285,8 +217,8 @@ def _by_vips(header: Header, path: Path, rows: range, append: Append) -> None:
         found = (image.height, image.width, image.bands)
         if found != (header.height, header.width, header.channels):
             raise DecodeError(f"is read as {found} pixels and channels", "Please report it, with the file.")
-        if len(rows) < header.height:
-            image = image.crop(0, rows.start, header.width, len(rows))
+        if extent.height < header.height:
+            image = image.crop(0, extent.top, header.width, extent.height)
         target = pyvips.TargetCustom()
         target.on_write(append)
         image.rawsave_target(target)

@@ -17,6 +17,7 @@ from batchimg_worker.operations import Region, Shape
 from batchimg_worker.operations.regions import whole
 from batchimg_worker.recipe import Output, Recipe, Variant
 from batchimg_worker.tiles.chain import WORKERS, Stage, blocks_of, held, stages_of
+from batchimg_worker.tiles.extent import extent_of, window_of
 from batchimg_worker.tiles.original import Look
 
 MIB = 1 << 20
@@ -90,11 +91,19 @@ class Result:
     @property
     def surveyed(self) -> bool:
         """Whether a step makes a first pass over its whole input."""
-        return any(stage.tiling.survey and stage.tiling.survey(stage.parameters) for stage in self.stages)
+        return bool(self.counted())
 
     def needed(self) -> list[Region]:
         """The region of the original that each strip is made of."""
         return [held(self.stages, strip)[1] for strip in self.strips()]
+
+    def counted(self) -> list[Region]:
+        """The regions of the original that first passes look at."""
+        return [
+            held(self.stages[:number], whole(stage.before))[1]
+            for number, stage in enumerate(self.stages)
+            if stage.tiling.survey and stage.tiling.survey(stage.parameters)
+        ]
 
     @property
     def bytes(self) -> int:
@@ -114,7 +123,7 @@ class TilePlan:
     window: int
     """So many rows of the original are enough at a time, read once from top to bottom; 0 where it needs a file."""
 
-    rows: range
+    extent: Region
     """What is read of the original, as it is stored."""
 
 
@@ -150,8 +159,10 @@ def make_plan(seen: Look, recipe: Recipe, limits: DecodeLimits, tiles: Tiles, ba
         for variant in recipe.variants
         for output in recipe.outputs_of(variant.name)
     )
-    window = _window(results, header.orientation)
-    window_bytes = window * shape[1] * shape[2] * seen.value_bytes
+    window = window_of(results, header.orientation)
+    extent = extent_of(results, seen, band)
+    row = extent.width * shape[2] * seen.value_bytes
+    window_bytes = window * row
     window = window if window_bytes <= WINDOW_BYTES else 0
     most = max([seen.held, *(result.layout.held for result in results)]) + (window_bytes if window else 0)
     if most > room:
@@ -159,36 +170,9 @@ def make_plan(seen: Look, recipe: Recipe, limits: DecodeLimits, tiles: Tiles, ba
             f"{_name(header)} and this recipe need {most / MIB:,.0f} MB of memory even in tiles, {limits.room}",
             "Raise memory_mb, use fewer slots a node, or write the original as a tiled TIFF.",
         )
-    stored = 0 if window else shape[0] * shape[1] * shape[2] * seen.value_bytes
+    stored = 0 if window else extent.height * row
     disk = stored + max((result.bytes + result.bytes // PYRAMID_SHARE for result in results), default=0)
-    rows = _rows(results, header, band)
-    return TilePlan(shape, seen.value_bytes, results, most, disk, window, rows)
-
-
-def _rows(results: Sequence[Result], header: Header, band: Band) -> range:
-    """The rows of the original that a band needs, and for the first and the last one those to its ends: together they
-    read all of it, so that damage is noticed.
-    """
-    if band.of == 1 or header.orientation != 1 or any(result.surveyed for result in results):
-        return range(header.height)
-    needed = [region for result in results for region in result.needed()]
-    top = 0 if band.number == 0 else min((region.top for region in needed), default=header.height)
-    last = band.number == band.of - 1
-    return range(top, header.height if last else max((region.bottom for region in needed), default=top))
-
-
-def _window(results: Sequence[Result], orientation: int) -> int:
-    """The rows of the original that the strips in hand need; 0 where they are not read once from top to bottom."""
-    if len(results) != 1 or orientation != 1:
-        return 0
-    (result,) = results
-    needed = [] if result.surveyed else result.needed()
-    tops = [region.top for region in needed]
-    if not tops or tops != sorted(tops):
-        return 0
-    return max(
-        max(region.bottom for region in needed[first : first + WORKERS + 1]) - top for first, top in enumerate(tops)
-    )
+    return TilePlan(shape, seen.value_bytes, results, most, disk, window, extent)
 
 
 def check_disk(plan: TilePlan, folder: Path) -> None:

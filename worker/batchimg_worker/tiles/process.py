@@ -19,6 +19,7 @@ from batchimg_worker.contract import Band, Tiles
 from batchimg_worker.errors import ImageTooLarge
 from batchimg_worker.operations import MEASURES, Region
 from batchimg_worker.operations.arrays import Image
+from batchimg_worker.parts import Original, Parts
 from batchimg_worker.recipe import Recipe
 from batchimg_worker.tiles.files import LARGE_BYTES, room_on_disk
 from batchimg_worker.tiles.making import Making
@@ -40,8 +41,10 @@ class Room:
     folder: Path
 
 
-def process_any(content: bytes | Path, recipe: Recipe, room: Room) -> Work:
+def process_any(content: bytes | Original, recipe: Recipe, room: Room) -> Work:
     """As `process_file`, for a file's bytes, or for a path whose file is deleted as soon as it has been read."""
+    if isinstance(content, Parts):
+        return _tiled(content, recipe, room)
     if isinstance(content, Path):
         return process_file(content, recipe, room, keep=False)
     if room.tiles in WHOLE_FIRST:
@@ -77,15 +80,20 @@ def process_file(path: Path, recipe: Recipe, room: Room, *, keep: bool = True) -
         return process(path.read_bytes(), recipe, room.limits)
 
 
-def process_band(content: bytes | Path, recipe: Recipe, room: Room, band: Band) -> Work:
+def process_band(content: bytes | Original, recipe: Recipe, room: Room, band: Band) -> Work:
     """As `process_any` in tiles, for some rows of each result: each file that it gives is one for `bands.Joined`."""
     if isinstance(content, bytes):
         with tempfile.NamedTemporaryFile(dir=room.folder, delete=False) as file:
             file.write(content)
         content = Path(file.name)
+    return _tiled(content, recipe, room, band)
+
+
+def _tiled(original: Original, recipe: Recipe, room: Room, band: Band = WHOLE) -> Work:
+    """In tiles; the original's file is deleted as soon as it has been read."""
     with ExitStack() as on_failure:
-        on_failure.callback(content.unlink)
-        tiled = Tiled(content, look(content), recipe, room, band)
+        on_failure.callback(original.unlink)
+        tiled = Tiled(original, look(original), recipe, room, band)
         tiled.at_end = on_failure.pop_all()
         return tiled
 
@@ -97,7 +105,7 @@ class Tiled:
     band they are such that `bands.Joined` reads.
     """
 
-    def __init__(self, path: Path, seen: Look, recipe: Recipe, room: Room, band: Band = WHOLE) -> None:
+    def __init__(self, original: Original, seen: Look, recipe: Recipe, room: Room, band: Band = WHOLE) -> None:
         """Plan, and begin to read the original into its store. Raises ImageError."""
         started = time.perf_counter()
         self._plan = make_plan(seen, recipe, room.limits, room.tiles, band)
@@ -105,7 +113,7 @@ class Tiled:
         check_disk(self._plan, room.folder)
         self._folder = Path(tempfile.mkdtemp(dir=room.folder))
         self._recipe, self._format = recipe, seen.header.format
-        decoded = decode(path, seen, self._plan.window or self._folder / "original.raw", self._plan.rows)
+        decoded = decode(original, seen, self._plan.window or self._folder / "original.raw", self._plan.extent)
         self._store, self._profile = decoded.store, decoded.icc_profile
         self._original: Source = decoded.store
         self.height, self.width = self._plan.shape[:2]

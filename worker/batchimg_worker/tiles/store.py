@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from batchimg_worker.errors import DecodeError
+from batchimg_worker.errors import DecodeError, OperationFailed
 from batchimg_worker.operations import Region, Shape
 from batchimg_worker.operations.arrays import Image
 
@@ -120,16 +120,19 @@ class Window:
 class Growing:
     """What one thread fills from top to bottom while others read; who is too early waits.
 
-    ``fill`` gets the place for the next bytes of pixels. What it raises is raised by the reads, too. Only ``rows`` are
-    filled and can be read.
+    ``fill`` gets the place for the next bytes of pixels. What it raises is raised by the reads, too. Only ``extent`` is
+    filled and can be read; ``store`` holds its columns alone, of ``width``.
     """
 
-    def __init__(self, store: Store | Window, rows: range, fill: Callable[[Callable[[Buffer], int]], None]) -> None:
-        self._store = store
-        self.shape, self.dtype = store.shape, store.dtype
+    def __init__(
+        self, store: Store | Window, width: int, extent: Region, fill: Callable[[Callable[[Buffer], int]], None]
+    ) -> None:
+        self._store, self._extent = store, extent
+        self.shape: Shape = (store.shape[0], width, store.shape[2])
+        self.dtype = store.dtype
         self._row = store.shape[1] * store.shape[2] * store.dtype.itemsize
         self._rows = store.rows if isinstance(store, Window) else store.shape[0]
-        self._size, self._low, self._end = rows.start * self._row, rows.start, rows.stop
+        self._size, self._low, self._end = extent.top * self._row, extent.top, extent.bottom
         self._changed = threading.Condition()
         self._problem: Exception | None = None
         self._ended = False
@@ -166,8 +169,18 @@ class Growing:
 
     def read(self, region: Region) -> Image:
         """The pixels of a region that lies inside, as soon as they are there."""
-        self._wait(region.bottom * self._row)
-        return self._store.read(region)
+        if region.height and region.width:
+            self._check(region)
+            self._wait(region.bottom * self._row)
+        return self._store.read(region.moved(0, -self._extent.left))
+
+    def _check(self, region: Region) -> None:
+        extent = self._extent
+        if region.top < extent.top or region.left < extent.left or region.right > extent.right:
+            raise OperationFailed(
+                f"{region} is read of an image of which {extent} was said to be needed",
+                "See that the operation's Tiling.needs names all that its blocks read.",
+            )
 
     def give_up(self, rows: int) -> None:
         """So many rows at the top are not read any more."""
