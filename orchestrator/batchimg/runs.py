@@ -41,7 +41,7 @@ def all_runs(services: Services, observer: Observer = nobody) -> list[RunSpec]:
             raise
 
     specs = [spec for spec in in_parallel(read, services.runs.folders(), READERS) if spec is not None]
-    return sorted(specs, key=lambda spec: spec.created, reverse=True)
+    return sorted(specs, key=lambda spec: (spec.created, spec.run), reverse=True)
 
 
 def find_run(services: Services, wanted: str | None, observer: Observer = nobody) -> RunSpec:

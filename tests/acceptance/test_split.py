@@ -156,10 +156,10 @@ def test_tasks_of_a_large_original_fetch_parts_of_it_and_notice_that_it_has_chan
     with pytest.raises(StorageError) as caught:
         inputs.read_range("in-parts/a.tif", 0, 9, "0x8D0000000000000")
     assert caught.value.code == "ConditionNotMet"
-    write_run(store, "changed", data)
-    inputs.write("changed/a.tif", data[:-1] + b"x")
-    task_of("changed", node, tmp_path)(0)
-    record = store.container("runs").read(contract.result_path("changed", 0)).decode()
+    write_run(store, "split-changed", data)
+    inputs.write("split-changed/a.tif", data[:-1] + b"x")
+    task_of("split-changed", node, tmp_path)(0)
+    record = store.container("runs").read(contract.result_path("split-changed", 0)).decode()
     assert "the original has changed since it was submitted" in record
 
 

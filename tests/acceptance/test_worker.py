@@ -249,20 +249,20 @@ def test_a_task_that_is_told_to_stop_sends_its_records_before_the_image_in_hand_
 
 
 def test_an_attempt_that_is_ended_before_its_first_heartbeat_is_gone_on_with_and_leaves_nothing(bench, tmp_path):
-    bench.write_run("early", noise(tmp_path / "images", 2))
+    bench.write_run("ended-early", noise(tmp_path / "images", 2))
     bench.write_run("calm", tmp_path / "images")
     assert bench.work("calm").returncode == 0
     runs, journal = bench.store.container("runs"), tmp_path / "journal.jsonl"
     first = Attempt(number=1, node="n", worker_version="0", started=datetime(2026, 1, 1, tzinfo=UTC))
     record = runs.read(contract.result_path("calm", 0)).splitlines()[1]
-    journal.write_bytes(dump(PartHeader(run="early", chunk=0, attempts=(first,))) + b"\n" + record + b"\n")
-    leave(journal, runs, ("early", 0))
-    assert bench.names("runs", "early/parts/") == [contract.part_path("early", 0)]
-    assert bench.work("early").returncode == 0
-    header, *records = map(json.loads, runs.read(contract.result_path("early", 0)).splitlines())
+    journal.write_bytes(dump(PartHeader(run="ended-early", chunk=0, attempts=(first,))) + b"\n" + record + b"\n")
+    leave(journal, runs, ("ended-early", 0))
+    assert bench.names("runs", "ended-early/parts/") == [contract.part_path("ended-early", 0)]
+    assert bench.work("ended-early").returncode == 0
+    header, *records = map(json.loads, runs.read(contract.result_path("ended-early", 0)).splitlines())
     assert [attempt["number"] for attempt in header["attempts"]] == [1, 2]
     assert sorted(one["attempt"] for one in records) == [1, 2]
-    assert [bench.names("runs", f"early/{left}/") for left in ("parts", "heartbeats", "hands")] == [[], [], []]
+    assert [bench.names("runs", f"ended-early/{left}/") for left in ("parts", "heartbeats", "hands")] == [[], [], []]
 
 
 def test_storage_that_refuses_the_key_ends_the_task_with_a_message(bench, tmp_path):
