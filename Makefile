@@ -22,7 +22,7 @@ demo: setup  ## run the sample images through batchimg and show the gallery
 	@$(VENV)/python tools/demo.py
 
 test: infra  ## the whole test suite
-	@$(VENV)/python -m pytest -n 2 --dist loadfile
+	@$(VENV)/python -m pytest -n 3 --dist loadfile
 
 properties: setup  ## the tests of properties with new random examples; TIMES=5 for more of them
 	@for time in $$(seq $(or $(TIMES),1)); do \
