@@ -33,7 +33,7 @@ from batchimg_worker.operations import MEASURES, OPERATIONS, Shape, foreign
 from batchimg_worker.operations.kernels import TEMPORARY_BYTES
 from batchimg_worker.planes import Planes
 from batchimg_worker.recipe import Measurement, Output, Recipe, Step
-from batchimg_worker.streamed import EncodedPieces, Streamed
+from batchimg_worker.streamed import Streamed
 from batchimg_worker.tiles.files import EncodedFile
 
 MEGABYTE = 1024 * 1024
@@ -62,7 +62,7 @@ class EncodedVariant:
     """
 
     variant: str
-    encoded: Encoded | EncodedFile | EncodedPieces
+    encoded: Encoded | EncodedFile
     width: int
     height: int
     output: Output
@@ -268,7 +268,7 @@ def encoded_variant(variant: str, result: Source | Streamed, output: Output) -> 
     return EncodedVariant(variant, encoded, width, height, output)
 
 
-def _written(result: Source | Streamed, output: Output) -> Encoded | EncodedPieces:
+def _written(result: Source | Streamed, output: Output) -> Encoded | EncodedFile:
     if isinstance(result, Planes):
         return planes.write(result, output)
     if isinstance(result, Streamed):

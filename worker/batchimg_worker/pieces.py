@@ -13,13 +13,38 @@ if TYPE_CHECKING:
 PIECE_BYTES = 1 << 20
 
 
-class Pieces(io.RawIOBase):
+class _Seekable(io.RawIOBase):
+    """A file with a place in it, which can be any."""
+
+    def __init__(self, size: int = 0) -> None:
+        self._size = size
+        self._at = 0
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, not before the beginning."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """The current place."""
+        return self._at
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+
+class Pieces(_Seekable):
     """Bytes that can be written and read at any place, as a binary file; ``len`` is how many there are."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._pieces: list[bytearray] = []
-        self._size = 0
-        self._at = 0
 
     def __len__(self) -> int:
         return self._size
@@ -73,35 +98,17 @@ class Pieces(io.RawIOBase):
             yield part
             self._at += len(part)
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place, not before the beginning."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, start + offset)
-        return self._at
-
-    def tell(self) -> int:
-        """The current place."""
-        return self._at
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
     def writable(self) -> bool:
         """Yes."""
         return True
 
 
-class _Taken(io.RawIOBase):
+class _Taken(_Seekable):
     """Reads pieces, whose list gets empty. It can be asked for its length, and not be read twice."""
 
     def __init__(self, pieces: list[bytearray], size: int) -> None:
-        self._pieces, self._size = pieces, size
-        self._read = self._at = 0
+        super().__init__(size)
+        self._pieces, self._read = pieces, 0
         pieces.reverse()
 
     def readinto(self, target: WriteableBuffer) -> int:
@@ -117,20 +124,3 @@ class _Taken(io.RawIOBase):
         if count > 0 and (first + count == PIECE_BYTES or self._read == self._size):
             self._pieces.pop()
         return count
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place."""
-        self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset
-        return self._at
-
-    def tell(self) -> int:
-        """The current place."""
-        return self._at
-
-    def seekable(self) -> bool:
-        """As far as a length needs it."""
-        return True
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True

@@ -22,6 +22,7 @@ from batchimg_worker.operations.kernels import TEMPORARY_BYTES
 from batchimg_worker.pieces import PIECE_BYTES, Pieces
 from batchimg_worker.quiet import quiet
 from batchimg_worker.recipe import Output, Step
+from batchimg_worker.tiles.files import EncodedFile
 
 LARGE_BYTES = 48 << 20
 """A smaller original is worked on as a whole: little is won."""
@@ -31,25 +32,6 @@ PNG_VALUES = (1, 2)
 
 DEFLATED = 1.01
 """How much larger than its pixels a file of noise is, at most."""
-
-
-@dataclass(frozen=True)
-class EncodedPieces:
-    """As `codec.Encoded`, of a large file."""
-
-    data: Pieces
-    format: str
-    notes: tuple[str, ...] = ()
-
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        return len(self.data)
-
-    @property
-    def md5(self) -> bytes:
-        """The checksum, 16 bytes."""
-        return self.data.md5()
 
 
 @dataclass
@@ -66,7 +48,7 @@ class Streamed:
         height, width, _ = OPERATIONS.get(self.step.operation).output_shape(_shape(self.picture), self.step.parameters)
         return height, width
 
-    def write(self, output: Output) -> EncodedPieces:
+    def write(self, output: Output) -> EncodedFile:
         """Make and encode it. Raises EncodeError."""
         array = self.picture.array
         kind = written_format(self.picture.format, output.format)
@@ -76,7 +58,7 @@ class Streamed:
         target = Pieces()
         with written_as(kind), quiet():
             _WRITERS[kind](target, image, profile)
-        return EncodedPieces(target, kind, notes)
+        return EncodedFile(target, kind, len(target), target.md5(), notes)
 
     def _timed(self) -> Iterator[Image]:
         made = strips.strips(self.step.operation, self.picture.array, self.step.parameters)

@@ -15,7 +15,7 @@ from batchimg_worker.operations.arrays import Strips, strips_of
 from batchimg_worker.operations.kernels import TEMPORARY_BYTES, fast_smoothing, fast_warping, native
 from batchimg_worker.pieces import PIECE_BYTES, Pieces
 from batchimg_worker.recipe import load_recipe, parse_recipe, recipe_from_ops
-from batchimg_worker.streamed import EncodedPieces
+from batchimg_worker.tiles.files import EncodedFile
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C kernels")
 
@@ -110,7 +110,7 @@ def test_streamed_files_are_those_of_whole_results(kind, dtype, shape, monkeypat
     assert [content(one[3]) for one in parts] == [content(one[3]) for one in whole]
     for (*_, part), (*_, before) in zip(parts, whole, strict=True):
         assert (part.size, part.md5, part.format, part.notes) == (before.size, before.md5, before.format, before.notes)
-    is_streamed = {one[0]: isinstance(one[3], EncodedPieces) for one in parts}
+    is_streamed = {one[0]: isinstance(one[3], EncodedFile) for one in parts}
     wanted = kind == "tiff" or dtype is not np.float32
     assert is_streamed == {"f": wanted, "r": wanted, "b": False, "c": False}  # what is shared is made once
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchimg_worker.errors import ImageTooLarge, InputError
+from batchimg_worker.pieces import Pieces
 
 MIB = 1 << 20
 LARGE_BYTES = 64 * MIB
@@ -22,9 +23,9 @@ CHANGED = "the original has changed since it was submitted"
 
 @dataclass(frozen=True)
 class EncodedFile:
-    """As `codec.Encoded`, in a file: ``data`` is its path and ``md5`` its checksum, 16 bytes."""
+    """As `codec.Encoded`, of a large file: ``data`` is its path, or its pieces in memory, ``md5`` 16 bytes."""
 
-    data: Path
+    data: Path | Pieces
     format: str
     size: int
     md5: bytes
