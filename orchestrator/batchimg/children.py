@@ -73,7 +73,7 @@ def _parent(name: str, content: bytes) -> str | None:
 def _is_damaged(error: WorkerError, content: bytes) -> bool:
     try:
         whole = "run" in json.loads(content)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return True
     return type(error) is ContractError or not whole
 

@@ -1,12 +1,14 @@
 """Deletion: a run goes in an order that leaves something true behind wherever it is interrupted.
 
 A note that it has begun comes first. Then the job; then results, so that no chunk counts as done whose pictures may be
-gone; then the pictures and all else; the note and the run's own description go last.
+gone; then the pictures and all else; the run's own description and the note go last. Who submits the run anew takes
+the note away.
 """
 
 from collections.abc import Iterator
 
 from batchimg.connect import Services
+from batchimg.errors import InputError
 from batchimg.events import Observer, Progressed
 from batchimg.parallel import in_parallel
 from batchimg_worker.contract import deleting_path, ledger_path, run_path
@@ -24,7 +26,10 @@ def is_being_deleted(services: Services, run: str) -> bool:
 
 
 def delete_all(services: Services, run: str, observer: Observer) -> int:
-    """Delete all that there is of a run; the number of blobs. Interrupted, the same call goes on."""
+    """Delete all that there is of a run; the number of blobs. Interrupted, the same call goes on.
+
+    Raises InputError where the run was submitted anew meanwhile: its description stays.
+    """
     services.runs.write(deleting_path(run), b"")
     for job in services.batch.jobs(run):
         services.batch.delete_job(job.id)
@@ -33,8 +38,19 @@ def delete_all(services: Services, run: str, observer: Observer) -> int:
         for removed in in_parallel(lambda one: one[0].delete(one[1]), found, DELETERS):
             gone += removed
             observer(Progressed("delete", gone, None, unit="blobs"))
+    _check_not_submitted(services, run)
+    gone += services.runs.delete(run_path(run))
     services.runs.delete(deleting_path(run))
-    return gone + services.runs.delete(run_path(run))
+    return gone
+
+
+def _check_not_submitted(services: Services, run: str) -> None:
+    """Another deletion that has come to its end leaves neither the note nor the description."""
+    if not is_being_deleted(services, run) and services.runs.stat(run_path(run)) is not None:
+        raise InputError(
+            f"run {run} was submitted anew while it was being deleted",
+            f"To have it, type the same `batchimg submit` again; to be rid of it: batchimg delete {run}",
+        )
 
 
 def _records(services: Services, run: str) -> Iterator[_Found]:

@@ -22,6 +22,7 @@ from batchimg_worker.contract import (
     ImageEntry,
     ManifestHeader,
     RunSpec,
+    deleting_path,
     dump,
     heartbeat_path,
     ledger_path,
@@ -124,7 +125,10 @@ def test_a_run_is_not_deleted_while_a_damaged_one_needs_it_or_may_need_it(servic
     child = written(services, "kept-r1-0123456789", parent=parent.run)
     whole = services.runs.read(run_path(child.run))
     newer = json.dumps(json.loads(whole) | {"schema_version": 2}).encode()
-    for content, says in ((newer, "goes on from"), (whole + b"}", "goes on from"), (whole[:100], "may go on from")):
+    deep = b"[" * 100_000  # no reader goes so far down
+    named, unnamed = (newer, whole + b"}", deep + whole), (whole[:100], deep)
+    cases = [*((one, "goes on from") for one in named), *((one, "may go on from") for one in unnamed)]
+    for content, says in cases:
         services.runs.write(run_path(child.run), content)
         with pytest.raises(InputError, match=f"{child.run} {says}") as caught:
             delete(services, parent.run)
@@ -173,6 +177,30 @@ def test_a_half_deleted_run_says_so_and_a_submit_makes_all_of_it_anew(services, 
     assert len(list(services.outputs.list(f"{spec.run}/"))) == 2
     assert services.runs.stat(rejected_path(spec.run)) is not None
     delete(services, spec.run)
+    assert not list(services.runs.list(f"{spec.run}/"))
+
+
+def test_a_deletion_leaves_the_description_of_a_run_that_is_submitted_anew_meanwhile(services):
+    spec = written(services, "anew-0123456789", chunks=1)
+    with_result(services, spec)
+    with pytest.raises(InputError, match="submitted anew") as caught:
+        delete(services, spec.run, lambda _event: services.runs.delete(deleting_path(spec.run)))
+    assert f"batchimg delete {spec.run}" in caught.value.hint
+    assert find_run(services, spec.run) == spec
+    assert delete(services, spec.run).blobs == 1
+
+
+def test_two_deletions_at_once_both_come_to_their_end(services):
+    spec = written(services, "twice-0123456789", chunks=1)
+    with_result(services, spec)
+    others: list[int] = []
+
+    def again(_event: object) -> None:
+        if not others:
+            others.append(delete(services, spec.run).blobs)
+
+    assert delete(services, spec.run, again).blobs == 1
+    assert others == [1]
     assert not list(services.runs.list(f"{spec.run}/"))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
@@ -26,7 +25,7 @@ from batchimg_worker.codec import (
     opened,
     written_format,
 )
-from batchimg_worker.errors import EncodeError, ImageTooLarge, OperationFailed
+from batchimg_worker.errors import EncodeError, ImageTooLarge
 from batchimg_worker.header import UPRIGHT_SIDES
 from batchimg_worker.memory import give_back_freed_memory
 from batchimg_worker.operations import MEASURES, OPERATIONS, Shape, foreign
@@ -35,6 +34,7 @@ from batchimg_worker.planes import Planes
 from batchimg_worker.recipe import Measurement, Output, Recipe, Step
 from batchimg_worker.streamed import Streamed
 from batchimg_worker.tiles.files import EncodedFile
+from batchimg_worker.told import told
 
 MEGABYTE = 1024 * 1024
 SHORT_BITS = 16
@@ -117,7 +117,7 @@ def _computed(root: Branch, original: Source, recipe: Recipe | None = None) -> I
             yield branch.any_variant(), unmade
             continue
         if branch.step is not None:
-            with told(f"variant {branch.any_variant()}: {branch.step.operation}"):
+            with told(_place(branch, branch.step)):
                 result = _run(branch.step, result)
         waiting += [(child, result) for child in reversed(branch.children.values())]
         for variant in branch.variants:
@@ -131,7 +131,13 @@ def _unmade(branch: Branch, source: Source, root: Branch, recipe: Recipe | None)
         return None
     shape = (*source.array.shape, 1)[:3]
     sized = _Sized((shape[0], shape[1], shape[2]), source.array.itemsize)
-    return Streamed(source, branch.step) if _streams(branch, sized, root, recipe, source.format) else None
+    if not _streams(branch, sized, root, recipe, source.format):
+        return None
+    return Streamed(source, branch.step, _place(branch, branch.step))
+
+
+def _place(branch: Branch, step: Step) -> str:
+    return f"variant {branch.any_variant()}: {step.operation}"
 
 
 def measure(picture: Picture, recipe: Recipe) -> Measured:
@@ -155,24 +161,6 @@ def _run(step: Step, source: Source) -> Source:
     operation = OPERATIONS.get(step.operation)
     result = replace(source, array=foreign.run(operation, source.array, step.parameters))
     return replace(result, icc_profile=None, metadata={}) if operation.drops_metadata else result
-
-
-@contextmanager
-def told(where: str) -> Iterator[None]:
-    """Turn whatever an operation raises into one line of OperationFailed: one of a third party may raise anything.
-
-    One that calls `sys.exit` ends itself, and not the task.
-    """
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        if isinstance(error, MemoryError):
-            reason = "not enough memory"
-        if isinstance(error, SystemExit):
-            reason = "it called sys.exit"
-        hint = "Change the step, or take the image out of the dataset."
-        raise OperationFailed(f"{where}: {reason}", hint) from error
 
 
 @dataclass(frozen=True)

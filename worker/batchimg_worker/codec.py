@@ -308,6 +308,9 @@ def written_as(format: str) -> Iterator[None]:  # noqa: A002
         yield
     except WorkerError:
         raise
+    except MemoryError as error:
+        hint = "Raise memory_mb, use fewer slots a node, or make the image smaller first."
+        raise EncodeError(f"not enough memory to write it as {format}", hint) from error
     except Exception as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]
         raise EncodeError(f"cannot be written as {format}: {text[:120]}", "Choose another output format.") from error

@@ -1,7 +1,7 @@
 """Results of large images that are never whole in memory: their rows are made while their file is written.
 
 Such are the last steps of a recipe that need nothing but rows of the original (`operations.strips`), written once as
-TIFF or PNG. The pixels are those of `apply`, and so are the files.
+TIFF or PNG. The pixels are those of `apply`, and so are the files (docs/reliability.md says what deflate may vary).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from batchimg_worker.pieces import PIECE_BYTES, Pieces
 from batchimg_worker.quiet import quiet
 from batchimg_worker.recipe import Output, Step
 from batchimg_worker.tiles.files import EncodedFile
+from batchimg_worker.told import told
 
 LARGE_BYTES = 48 << 20
 """A smaller original is worked on as a whole: little is won."""
@@ -36,10 +37,14 @@ DEFLATED = 1.01
 
 @dataclass
 class Streamed:
-    """One step's result that `write` makes; ``seconds`` is what its pixels took, without their encoding."""
+    """One step's result that `write` makes; ``place`` names the step in errors.
+
+    ``seconds`` is what its pixels took, without their encoding.
+    """
 
     picture: Picture
     step: Step
+    place: str
     seconds: float = field(default=0.0, init=False)
 
     @property
@@ -49,7 +54,7 @@ class Streamed:
         return height, width
 
     def write(self, output: Output) -> EncodedFile:
-        """Make and encode it. Raises EncodeError."""
+        """Make and encode it. Raises OperationFailed and EncodeError."""
         array = self.picture.array
         kind = written_format(self.picture.format, output.format)
         encoding.check_sides(*self.size, kind)
@@ -64,7 +69,8 @@ class Streamed:
         made = strips.strips(self.step.operation, self.picture.array, self.step.parameters)
         while True:
             began = time.perf_counter()
-            strip = next(made, None)
+            with told(self.place):
+                strip = next(made, None)
             self.seconds += time.perf_counter() - began
             if strip is None:
                 return

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from batchimg_worker.apply import told
 from batchimg_worker.errors import OperationFailed, TilingRefused
 from batchimg_worker.operations import OPERATIONS, Block, Operation, Region, Shape, Tiling, foreign
 from batchimg_worker.operations.arrays import Image
@@ -20,6 +19,7 @@ from batchimg_worker.operations.regions import whole
 from batchimg_worker.operations.tiling import Parameters, refusal
 from batchimg_worker.recipe import Step
 from batchimg_worker.tiles.store import TYPES, Source
+from batchimg_worker.told import told
 
 TEMPORARY_FACTOR = 12
 """Kernels work in float32 and in strips: beside a block they hold at most so many times its bytes."""
