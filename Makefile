@@ -6,8 +6,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup infra demo test lint audit policies check fmt docs graphs pictures lock bench bench-worker \
-	bench-status bench-plot bench-tiles bench-split chaos chaos-table clients kernels bundle configure pulumi-cli can-rehearse \
-	rehearsal fuzz soak properties
+	bench-status bench-plot bench-tiles bench-split chaos faults chaos-table clients kernels bundle configure \
+	pulumi-cli can-rehearse rehearsal fuzz soak properties
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -55,6 +55,9 @@ bench-worker: setup  ## the worker beside scikit-image, Pillow, OpenCV and pyvip
 chaos: setup  ## 200 seeded runs while things break (half an hour); RUNS=50, SEED=17 for one, KIND=killed for some
 	@PYTHONPATH=tests:tests/acceptance $(VENV)/python -m chaos.run $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(KIND),--kind "$(KIND)") $(if $(JSON),--json $(JSON))
+
+faults: setup  ## the main job with each fault of the Batch service: the suite has every second one
+	@BATCHIMG_ALL_FAULTS=1 $(VENV)/python -m pytest tests/acceptance/test_faults.py
 
 chaos-table: setup  ## write the table of docs/reliability.md from JSON=chaos.json of `make chaos`
 	@PYTHONPATH=tests:tests/acceptance $(VENV)/python -m chaos.report $(JSON)
