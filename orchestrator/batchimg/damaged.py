@@ -14,6 +14,7 @@ from batchimg.beats import began
 from batchimg.connect import Services
 from batchimg.dataset import Dataset, Rejected
 from batchimg.events import Observer, Told
+from batchimg.parallel import in_parallel
 from batchimg.plan import Plan, is_named, spec_of
 from batchimg.run_document import read_run
 from batchimg_worker.contract import (
@@ -30,6 +31,7 @@ from batchimg_worker.contract import (
 )
 from batchimg_worker.errors import ContractError, ContractVersionError, RecipeError, StorageError, WorkerError
 
+READERS = 16
 HASH = 11  # characters, with the dash before it
 
 
@@ -39,10 +41,8 @@ def mend_damaged(services: Services, plan: Plan, name: str, source: Source, obse
     ``plan`` is that of the whole dataset as it is now; its checksums are not looked at.
     """
     named = [run for run in services.runs.folders() if is_named(run, name)]
-    for run in named:
-        error = _fault(services, run)
-        if error is None:
-            continue
+    faults = in_parallel(lambda run: (run, _fault(services, run)), named, READERS)
+    for run, error in sorted(((run, error) for run, error in faults if error is not None), key=lambda one: one[0]):
         found = None if isinstance(error, ContractVersionError | RecipeError) else _known(services, run, plan, source)
         could = _with_parents(found, run, source, (None, *named)) if found is not None else ()
         spec = next((one for one in could if one.run == run), None)
