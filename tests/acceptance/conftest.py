@@ -1,11 +1,11 @@
-"""One local stack for all acceptance tests, apart from the user's own."""
+"""A local stack for each file of acceptance tests, apart from the user's own: no file sees another's runs."""
 
 import pytest
 
 from command_line import Command
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def batchimg(tmp_path_factory):
     command = Command(tmp_path_factory.mktemp("home"))
     command("local", "up")

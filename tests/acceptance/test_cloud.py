@@ -24,8 +24,6 @@ from batchimg_worker.version import __version__
 
 from pictures import noise
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 STORAGE = "/subscriptions/1/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/one"
 ACCOUNT = "/subscriptions/1/resourceGroups/g/providers/Microsoft.Batch/batchAccounts/one"
 

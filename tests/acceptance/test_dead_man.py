@@ -13,8 +13,6 @@ from command_line import until
 from pictures import noise
 from stage import stage
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 SCALE = 40_000  # a day in two seconds
 ADD_TASKS = "POST /jobs/{jobId}/addtaskcollection"
 WORKER = "/bin/sh -c 'sleep 600' worker"
@@ -42,7 +40,7 @@ def test_a_submit_that_is_killed_in_the_middle_of_its_tasks_ends_by_itself(batch
     process.send_signal(signal.SIGKILL)
     process.communicate()
     fast.calm()
-    job = until(lambda: next((job for job in fast.client.list_jobs() if job.state == "completed"), None), "the end")
+    job = until(lambda: (found := job_of(fast, "orphan")).state == "completed" and found, "the end")
     assert job.execution_info.termination_reason == "MaxWallClockTimeExpiry"
     assert job.constraints.max_wall_clock_time == timedelta(hours=ADDING_HOURS)
     tasks = list(fast.client.list_tasks(job.id))
@@ -55,6 +53,10 @@ def test_a_submit_that_is_killed_in_the_middle_of_its_tasks_ends_by_itself(batch
     assert '"reason": "submit-died"' in said.stdout
 
 
+def job_of(stage, name: str):
+    return next(job for job in stage.client.list_jobs() if job.id.startswith(f"{name}-"))
+
+
 def targets(pool) -> tuple[int, int]:
     return pool.target_low_priority_nodes, pool.target_dedicated_nodes
 
@@ -64,10 +66,7 @@ def test_a_run_whose_tasks_never_end_is_ended_after_its_hours(batchimg, fast, tm
     hours = {"BATCHIMG_MAX_TASK_HOURS": "100"}  # no more than the run's own: its end comes first
     batchimg("submit", "--dataset", folder, "--chunk-images", 1, "--max-hours", 48, **fast.environment, **hours)
 
-    def mine():
-        return next(job for job in fast.client.list_jobs() if job.id.startswith("endless-"))
-
-    job = until(lambda: (found := mine()).state == "completed" and found, "the end of the run")
+    job = until(lambda: (found := job_of(fast, "endless")).state == "completed" and found, "the end of the run")
     assert job.constraints.max_wall_clock_time == timedelta(hours=48)
     assert job.constraints.max_task_retry_count == 3
     for task in fast.client.list_tasks(job.id):

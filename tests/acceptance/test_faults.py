@@ -49,7 +49,6 @@ def rehearsal(batchimg):
         yield running
 
 
-@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 @pytest.mark.parametrize("fault", WANTED)
 def test_a_run_ends_well_in_spite_of(batchimg, rehearsal, tmp_path, fault):
     folder = noise(tmp_path / f"fault-{list(WANTED).index(fault)}", IMAGES, side=64)

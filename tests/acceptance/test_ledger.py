@@ -88,7 +88,6 @@ def test_failures_are_grouped_by_cause_without_names_and_numbers(batchimg, tmp_p
     assert "DecodeError" in batchimg("failures", run).stdout
 
 
-@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 def test_lost_images_have_a_row_with_the_reason_and_a_retry_does_exactly_them(batchimg, runs, tmp_path):
     folder = noise(tmp_path / "lost", 4)
     with rehearsing(batchimg.stack()["stack"]) as rehearsal:

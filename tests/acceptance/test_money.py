@@ -164,7 +164,6 @@ def test_an_attempt_that_was_repeated_is_wasted_but_for_its_records(services):
     assert found.usage.busy * found.fleet.slots == pytest.approx(40 + 0.9)
 
 
-@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 def test_the_cost_of_a_run_is_known_better_while_its_nodes_are_there(batchimg, services, tmp_path):
     folder = noise(tmp_path / "azure", 4, side=24)
     with rehearsing(batchimg.stack()["stack"]) as rehearsal:

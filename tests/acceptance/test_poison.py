@@ -96,7 +96,6 @@ def rows_of(batchimg, run: str, settings: dict[str, str]) -> dict[str, dict]:
     return {row["path"]: row for row in map(json.loads, lines)}
 
 
-@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 def test_an_image_that_takes_for_ever_is_quarantined_and_its_neighbours_done(batchimg, rehearsal, tmp_path):
     settings = {**rehearsal.environment, "BATCHIMG_IMAGE_SECONDS": "2"}
     folder = images(tmp_path / "endless", [GOOD, LOOP, GOOD])
@@ -109,7 +108,6 @@ def test_an_image_that_takes_for_ever_is_quarantined_and_its_neighbours_done(bat
     assert "2 s" in rows["01.png"]["message"]
 
 
-@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 def test_images_that_kill_their_worker_are_quarantined_and_their_neighbours_done(batchimg, rehearsal, tmp_path, store):
     kinds = [GOOD, SEGFAULT, GOOD, EAT, GOOD, LEAVE, GOOD]
     settings = {**rehearsal.environment, "BATCHIMG_MEMORY_MB": "512"}
@@ -135,7 +133,6 @@ def test_images_that_kill_their_worker_are_quarantined_and_their_neighbours_done
     assert "--include-quarantined" in refused.stderr
 
 
-@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 def test_an_image_that_kills_the_whole_task_is_found_by_the_next_attempts(batchimg, rehearsal, tmp_path):
     folder = images(tmp_path / "deadly", [GOOD, KILL_TASK, GOOD])
     done = batchimg(
@@ -148,7 +145,6 @@ def test_an_image_that_kills_the_whole_task_is_found_by_the_next_attempts(batchi
     assert [rows[path]["attempt"] for path in sorted(rows)] == [3, 4, 3]
 
 
-@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 def test_a_preempted_task_keeps_its_records_and_the_next_attempt_goes_on_after_them(
     batchimg, rehearsal, tmp_path, store, gates
 ):

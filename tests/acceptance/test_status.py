@@ -46,8 +46,6 @@ from batchimg_worker.contract import (
 from pictures import noise
 from stage import Stage, stage, task
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 FILM = Path(__file__).parents[2] / "samples" / "operations" / "film.py"
 TOKEN = "hook-secret-5d1f"  # what makes a webhook's URL a secret
 

@@ -20,8 +20,6 @@ from command_line import until
 from pictures import noise
 from stage import SLEEP, Stage, stage, task
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 LONG = 600.0  # seconds: longer than any test
 FAIL = "/bin/sh -c 'exit {}'"
 

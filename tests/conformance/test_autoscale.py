@@ -9,8 +9,6 @@ from azure.core.exceptions import HttpResponseError
 from batch_emulator.account import Settings
 from batch_emulator.server import running_in_thread
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 RESULTS = "$TargetDedicatedNodes={};$TargetLowPriorityNodes={};$NodeDeallocationOption=requeue"
 GUARD = """
 startingNumberOfVMs = 1;

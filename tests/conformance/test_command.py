@@ -20,8 +20,6 @@ from azure.core.exceptions import HttpResponseError
 from batch_emulator import cover, landlock
 from batch_emulator.routes import ROUTES
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 COMMAND = [sys.executable, "-m", "batch_emulator", "start"]
 VM = {"imageReference": {"offer": "o"}, "nodeAgentSKUId": "batch.node.ubuntu 24.04"}
 

@@ -22,8 +22,6 @@ from batch_emulator.account import Settings
 from batch_emulator.routes import ROUTES, find
 from batch_emulator.server import running_in_thread
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 NOT_OPERATIONS = {"close", "send_request"}
 OPERATIONS = {
     name

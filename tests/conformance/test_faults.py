@@ -18,7 +18,6 @@ from azure.core.exceptions import (
 from batch_emulator.account import Settings
 from batch_emulator.server import Wishes, running_in_thread
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 ADD_JOB, ADD_TASKS = "POST /jobs", "POST /jobs/{jobId}/addtaskcollection"
 
 

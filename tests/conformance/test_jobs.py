@@ -3,8 +3,6 @@ from azure.batch import models
 from azure.batch.models import _models as hidden
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 
 @pytest.mark.live
 def test_a_new_job_has_the_services_defaults(client, bench):

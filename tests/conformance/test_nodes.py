@@ -10,8 +10,6 @@ from azure.core.exceptions import HttpResponseError
 from batch_emulator.account import Settings
 from batch_emulator.server import running_in_thread
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 SOON = datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC)
 
 

@@ -18,8 +18,6 @@ from batch_emulator import oauth
 from batch_emulator.account import Settings
 from batch_emulator.server import Wishes, running_in_thread
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 
 class Given:
     """A credential that gives one token."""

@@ -6,7 +6,6 @@ UBUNTU = {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server"
 AGENT = "batch.node.ubuntu 24.04"
 SUBNET = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n"
 IDENTITY = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i"
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 
 
 def machine(**more):

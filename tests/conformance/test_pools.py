@@ -3,8 +3,6 @@ from azure.batch import models
 from azure.batch.models import _models as hidden
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 
 def test_a_new_pool_has_the_services_defaults(client, bench):
     pool = client.get_pool(bench.pool(nodes=0))

@@ -7,8 +7,6 @@ from azure.batch import models
 from azure.batch.models import _models as hidden
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 RECORD = "/bin/sh -c 'echo {} >> $AZ_BATCH_NODE_SHARED_DIR/order; pwd'"
 READ = "/bin/sh -c 'cat $AZ_BATCH_NODE_SHARED_DIR/order'"
 ENVIRONMENT = """/usr/bin/python3 -c 'import json, os; print(json.dumps(dict(os.environ)))'"""

@@ -4,8 +4,6 @@ from azure.core.exceptions import HttpResponseError, ResourceModifiedError, Reso
 
 from batch_emulator.versions import API_VERSIONS
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 
 def test_the_front_page_and_health_need_no_key_and_tell_no_secret(account):
     for path in ("/", "/healthz"):

@@ -8,10 +8,7 @@ import pytest
 from azure.batch import models
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "azure-batch" / "batch-service-recordings.json"
-pytestmark = [
-    pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings are not beside the repository"),
-    pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning"),
-]
+pytestmark = pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings are not beside the repository")
 OLD = "api-version=2022-01-01.15.0"
 GONE = {"certificateReferences", "endpointConfiguration", "outputFiles", "startTask"}
 """Fields that 2025-06-01 no longer has, or that these tests do not set up."""

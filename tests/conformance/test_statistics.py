@@ -2,10 +2,8 @@
 
 from datetime import timedelta
 
-import pytest
 from azure.batch import models
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 NONE = timedelta(0)
 BUSY = (
     "/bin/sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; dd if=/dev/zero of=f bs=65536 count=8 conv=fsync'"

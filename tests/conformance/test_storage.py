@@ -16,8 +16,6 @@ from batch_emulator.account import Settings
 from batch_emulator.server import running_in_thread
 from batch_emulator.storage_rest import BLOCK, Identity
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 KEY = base64.b64encode(b"k" * 32).decode()
 SIGNATURE = "sig=abc%2B"
 PAGE = 2

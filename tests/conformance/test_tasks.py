@@ -5,8 +5,6 @@ import pytest
 from azure.batch import models
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 
 def task(task_id, command_line="/bin/true", **more):
     return models.BatchTaskCreateOptions(id=task_id, command_line=command_line, **more)

@@ -11,7 +11,6 @@ V15, V16, V19, V20, CURRENT = (
     for version in ("2022-01-01.15.0", "2022-10-01.16.0", "2024-02-01.19.0", "2024-07-01.20.0", "2025-06-01")
 )
 VM = {"imageReference": {"publisher": "p", "offer": "o", "sku": "s"}, "nodeAgentSKUId": "batch.node.ubuntu 24.04"}
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import tifffile
-from PIL import Image, ImageCms
+from PIL import Image
+
+from color_profiles import color_profile
 
 HEIGHT, WIDTH = 80, 96
 ODD = Path(__file__).parents[1] / "unit" / "worker" / "odd"
@@ -43,11 +45,6 @@ def saved(image: np.ndarray | Image.Image, kind: str, **options: object) -> byte
     target = io.BytesIO()
     image.save(target, kind, **options)
     return target.getvalue()
-
-
-@cache
-def profile() -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 @cache
@@ -108,7 +105,7 @@ def _jpeg() -> dict[str, Callable[[], bytes]]:
         "grey.jpg": lambda: saved(grey(), "JPEG"),
         "progressive.jpg": lambda: saved(colours(), "JPEG", progressive=True),
         "restarts.jpg": lambda: saved(colours(), "JPEG", restart_marker_blocks=3),
-        "exif-icc.jpg": lambda: saved(colours(), "JPEG", exif=exif(), icc_profile=profile()),
+        "exif-icc.jpg": lambda: saved(colours(), "JPEG", exif=exif(), icc_profile=color_profile()),
         "cmyk.jpg": lambda: saved(Image.fromarray(colours(channels=4), "CMYK"), "JPEG"),
         "ycck.jpg": lambda: imagecodecs.jpeg8_encode(colours(channels=4), colorspace="CMYK", outcolorspace="YCCK"),
         "arithmetic.jpg": lambda: (ODD / "arithmetic.jpg").read_bytes(),
@@ -122,7 +119,7 @@ def _jpeg() -> dict[str, Callable[[], bytes]]:
 def _png() -> dict[str, Callable[[], bytes]]:
     palette = Image.fromarray(colours()).convert("P", palette=Image.Palette.ADAPTIVE, colors=40)
     return {
-        "rgb.png": lambda: saved(colours(), "PNG", icc_profile=profile(), exif=exif()),
+        "rgb.png": lambda: saved(colours(), "PNG", icc_profile=color_profile(), exif=exif()),
         "rgba.png": lambda: saved(colours(channels=4), "PNG"),
         "grey.png": lambda: saved(grey(), "PNG"),
         "grey-alpha.png": lambda: saved(Image.fromarray(colours(channels=4)).convert("LA"), "PNG"),
@@ -157,7 +154,7 @@ def _tiff() -> dict[str, Callable[[], bytes]]:
         "white-is-zero.tif": lambda: tiff(grey(), photometric="miniswhite"),
         "palette.tif": lambda: saved(Image.fromarray(colours()).convert("P"), "TIFF"),
         "fax.tif": lambda: saved(Image.fromarray(grey()).convert("1"), "TIFF", compression="group4"),
-        "cmyk.tif": lambda: saved(Image.fromarray(colours(channels=4), "CMYK"), "TIFF", icc_profile=profile()),
+        "cmyk.tif": lambda: saved(Image.fromarray(colours(channels=4), "CMYK"), "TIFF", icc_profile=color_profile()),
         "lab.tif": lambda: saved(Image.fromarray(colours(), "LAB"), "TIFF"),
         "12-bit.tif": lambda: tiff(grey().astype(np.uint16) << 4, bitspersample=12),
         "turned.tif": lambda: tiff(colours(), extratags=[(ORIENTATION, 3, 1, 8, True)], photometric="rgb"),
@@ -176,7 +173,7 @@ def pyramid() -> bytes:
 def _others() -> dict[str, Callable[[], bytes]]:
     rgb, inked = Image.fromarray(colours()), Image.fromarray(colours(channels=4), "RGBA")
     return {
-        "lossy.webp": lambda: saved(rgb, "WEBP", exif=exif(), icc_profile=profile()),
+        "lossy.webp": lambda: saved(rgb, "WEBP", exif=exif(), icc_profile=color_profile()),
         "lossless.webp": lambda: saved(rgb, "WEBP", lossless=True),
         "alpha.webp": lambda: saved(inked, "WEBP"),
         "animated.webp": lambda: animated("WEBP"),
@@ -191,7 +188,7 @@ def _others() -> dict[str, Callable[[], bytes]]:
         "bits.pbm": lambda: saved(rgb.convert("1"), "PPM"),
         "16-bit.pgm": lambda: b"P5\n96 80\n65535\n" + deep(grey()).astype(">u2").tobytes(),
         "text.ppm": lambda: b"P3\n8 4\n255\n" + b" ".join(b"%d" % n for n in colours(4, 8).ravel()),
-        "still.avif": lambda: saved(rgb, "AVIF", speed=9, icc_profile=profile(), exif=exif()),
+        "still.avif": lambda: saved(rgb, "AVIF", speed=9, icc_profile=color_profile(), exif=exif()),
         "animated.avif": lambda: animated("AVIF", speed=9),
         "alpha.avif": lambda: saved(inked, "AVIF", speed=9),
     }

@@ -7,8 +7,8 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from color_profiles import color_profile
 from PIL import Image as PillowImage
-from PIL import ImageCms
 
 from batchimg_worker.bands import undone
 from batchimg_worker.codec import DecodeLimits, decode
@@ -146,7 +146,7 @@ def test_a_pyramid_is_that_of_one_task(tmp_path):
 def test_profile_orientation_and_measures_are_those_of_one_task(tmp_path):
     target, exif = io.BytesIO(), PillowImage.Exif()
     exif[0x0112] = 6
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = color_profile()
     PillowImage.fromarray(picture()).save(target, "jpeg", icc_profile=profile, exif=exif)
     recipe = parse_recipe("variants: {same: [], bare: [{strip_metadata: }]}\nmeasures: [size]", "r")
     files, work, _ = joined(target.getvalue(), recipe, tmp_path)

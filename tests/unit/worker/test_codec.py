@@ -15,9 +15,10 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from color_profiles import color_profile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
 
 from batchimg_worker.codec import (
     DecodeLimits,
@@ -64,13 +65,9 @@ def exif(orientation):
     return tags
 
 
-def profile(space="sRGB"):
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()
-
-
 def grey_profile():
     """An sRGB profile that says it is grey: only its header is read."""
-    return profile()[:16] + b"GRAY" + profile()[20:]
+    return color_profile()[:16] + b"GRAY" + color_profile()[20:]
 
 
 def assert_near(array, expected, most=3):
@@ -179,7 +176,7 @@ def test_alpha_is_kept(channels, mode, kind):
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_sixteen_bit_png_stays_sixteen_bit(channels):
     image = gradient(channels=channels, dtype=np.uint16)
-    data = encode(Picture(image, "png", 16, profile() if channels > 2 else grey_profile()), "png").data
+    data = encode(Picture(image, "png", 16, color_profile() if channels > 2 else grey_profile()), "png").data
     header, picture = inspect(data), decode(data)
     assert (header.bits, header.channels) == (16, channels)
     np.testing.assert_array_equal(picture.array, image)
@@ -333,14 +330,14 @@ def test_a_camera_raw_s_preview_is_not_taken_for_the_photo():
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "tiff", "webp"])
 def test_a_colour_profile_survives(kind):
-    data = saved(gradient(), "JPEG", icc_profile=profile())
+    data = saved(gradient(), "JPEG", icc_profile=color_profile())
     encoded = encode(decode(data), kind)
-    assert decode(encoded.data).icc_profile == profile()
+    assert decode(encoded.data).icc_profile == color_profile()
     assert encoded.notes == ()
 
 
 def test_a_colour_profile_is_dropped_where_the_image_became_grey():
-    picture = Picture(gradient(channels=1), "jpeg", 8, profile())
+    picture = Picture(gradient(channels=1), "jpeg", 8, color_profile())
     encoded = encode(picture, "jpeg")
     assert decode(encoded.data).icc_profile is None
     assert encoded.notes == ("ICC profile dropped: its colours do not fit",)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from color_profiles import color_profile
 from PIL import Image as PillowImage
 from skimage import filters, transform
 
@@ -188,9 +189,7 @@ def test_an_image_is_turned_upright_as_by_rgb(orientation, subsampling, monkeypa
 
 
 def test_a_profile_is_kept_and_strip_metadata_drops_it():
-    from PIL import ImageCms
-
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = color_profile()
     data = jpeg(generated("waves"), icc_profile=profile)
     recipe = recipe_from_ops(["flip=horizontal", "strip_metadata | flip=vertical"])
     assert in_planes(data, recipe)
@@ -200,9 +199,7 @@ def test_a_profile_is_kept_and_strip_metadata_drops_it():
 
 
 def test_a_profile_of_other_colours_is_dropped_with_a_note():
-    from PIL import ImageCms
-
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = color_profile()
     data = jpeg(generated("grey noise"), icc_profile=profile)
     (output,) = process(data, recipe_from_ops(["flip=horizontal"])).outputs
     assert output.encoded.notes == ("ICC profile dropped: its colours do not fit",)
