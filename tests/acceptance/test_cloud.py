@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from made_images import noise
 
 from batch_emulator.account import Settings as EmulatorSettings
 from batch_emulator.server import running_in_thread
@@ -21,8 +22,6 @@ from batchimg.recipes import read_instructions
 from batchimg.settings import Settings
 from batchimg_worker.storage import BlobStore
 from batchimg_worker.version import __version__
-
-from pictures import noise
 
 STORAGE = "/subscriptions/1/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/one"
 ACCOUNT = "/subscriptions/1/resourceGroups/g/providers/Microsoft.Batch/batchAccounts/one"

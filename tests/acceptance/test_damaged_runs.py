@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from made_images import noise
 
 from batchimg.deletion import is_being_deleted
 from batchimg.download import Folder, download
@@ -37,7 +38,6 @@ from batchimg_worker.errors import ContractError
 from batchimg_worker.ledger import FINGERPRINT, find
 
 from in_process import ended, placed, services_of
-from pictures import noise
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
 

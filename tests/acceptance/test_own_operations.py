@@ -8,10 +8,9 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from made_images import noise
 
 from batchimg_worker.storage import BlobStore
-
-from pictures import noise
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 FILM = SAMPLES / "operations" / "film.py"

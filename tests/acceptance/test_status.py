@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from made_images import noise
 
 from batch_emulator.account import Settings
 from batchimg import still
@@ -43,7 +44,6 @@ from batchimg_worker.contract import (
     run_path,
 )
 
-from pictures import noise
 from stage import Stage, stage, task
 
 FILM = Path(__file__).parents[2] / "samples" / "operations" / "film.py"

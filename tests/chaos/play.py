@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from made_images import noise
+
 from batchimg.download import Folder, download
 from batchimg.ledger import batches
 from batchimg.lineage import Lineage, lineage
@@ -20,8 +22,6 @@ from batchimg_worker.contract import RunSpec
 from chaos.invariants import Evidence
 from chaos.plan import BROKEN, MORE, MOST_IMAGES, Plan
 from chaos.world import Said, World, ended, until
-
-from pictures import noise
 
 SLOW = '''
 import time
