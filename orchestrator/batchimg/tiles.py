@@ -7,6 +7,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING
 
 from batchimg.dataset import Dataset
+from batchimg.errors import SettingsError
 from batchimg.parallel import in_parallel
 from batchimg.split import LOOKED_AT, LOOKS_AT_ONCE, header_reader
 from batchimg_worker.contract import Limits, Source
@@ -28,6 +29,7 @@ BLOBS_LOOKED_AT = 200
 def check_tiles(recipe: Recipe, limits: Limits, dataset: Dataset, blobs: Blobs = None) -> None:
     """Raise RecipeError where an image has to be done in tiles and the recipe cannot be.
 
+    Raise SettingsError where truncated images are to be kept, and all go in tiles.
     Where tiles are forced the recipe alone tells; else the headers of large images are read: of all files of a folder,
     and of the largest of ``blobs``. What is not looked at is left for the node to tell.
     """
@@ -35,6 +37,7 @@ def check_tiles(recipe: Recipe, limits: Limits, dataset: Dataset, blobs: Blobs =
     if tiles == "off":
         return
     if tiles != "auto":
+        _check_settings(limits)
         _check_recipe(recipe)
     if dataset.root is None and blobs is None:
         return
@@ -48,6 +51,14 @@ def check_tiles(recipe: Recipe, limits: Limits, dataset: Dataset, blobs: Blobs =
 
     for _ in in_parallel(check, large, LOOKS_AT_ONCE):
         """Each is checked."""
+
+
+def _check_settings(limits: Limits) -> None:
+    if limits.allow_truncated:
+        raise SettingsError(
+            f"truncated images cannot be kept in tiles, and tiles = {limits.tiles} puts all of them there",
+            "Leave --allow-truncated out, or use --tiles auto: then what fits into memory is kept.",
+        )
 
 
 def _check_recipe(recipe: Recipe) -> None:

@@ -13,9 +13,8 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import tifffile
-from PIL import Image
-
 from color_profiles import color_profile
+from PIL import Image
 
 HEIGHT, WIDTH = 80, 96
 ODD = Path(__file__).parents[1] / "unit" / "worker" / "odd"
@@ -187,10 +186,12 @@ def _others() -> dict[str, Callable[[], bytes]]:
         "grey.pgm": lambda: saved(rgb.convert("L"), "PPM"),
         "bits.pbm": lambda: saved(rgb.convert("1"), "PPM"),
         "16-bit.pgm": lambda: b"P5\n96 80\n65535\n" + deep(grey()).astype(">u2").tobytes(),
+        "16-bit.ppm": lambda: b"P6\n96 80\n65535\n" + deep(colours()).astype(">u2").tobytes(),
         "text.ppm": lambda: b"P3\n8 4\n255\n" + b" ".join(b"%d" % n for n in colours(4, 8).ravel()),
         "still.avif": lambda: saved(rgb, "AVIF", speed=9, icc_profile=color_profile(), exif=exif()),
         "animated.avif": lambda: animated("AVIF", speed=9),
         "alpha.avif": lambda: saved(inked, "AVIF", speed=9),
+        "10-bit.avif": lambda: imagecodecs.avif_encode(deep(colours()) >> 6, bitspersample=10, speed=9),
     }
 
 
@@ -199,6 +200,7 @@ def _rare() -> dict[str, Callable[[], bytes]]:
     rgb, small = Image.fromarray(colours()), Image.fromarray(colours(32, 32, 4), "RGBA")
     return {
         "rare.jp2": lambda: saved(rgb, "JPEG2000"),
+        "deep.jp2": lambda: imagecodecs.jpeg2k_encode(deep(colours(channels=4))),
         "rare.tga": lambda: saved(small, "TGA", compression="tga_rle"),
         "rare.ico": lambda: saved(small, "ICO", sizes=[(16, 16), (32, 32)]),
         "rare.pcx": lambda: saved(rgb, "PCX"),

@@ -13,6 +13,8 @@ alpha                                  kept; laid on white where a JPEG or a BMP
 alpha in operations                    flip, rotate, resize, crop, pad, blur: one more channel; others leave it
 16-bit                                 kept in PNG and TIFF; reduced to 8 for JPEG, WebP, AVIF and BMP
 9 to 15 bits, 12-bit JPEG              stretched to 16
+AVIF, JPEG 2000, PPM above 8 bits      kept as any other's; what only Pillow reads becomes 8, and that is noted
+resolution, gamma, chromaticities      dropped, and not applied (DPI; PNG's gAMA, cHRM and cICP)
 lossless and arithmetic JPEG           read
 float, 32-bit and signed integers      float32; written as TIFF, or as any other where all are from 0 to 1
 TIFF where 0 is white                  inverted; floats and signed integers stay: their white is not agreed on
@@ -26,7 +28,8 @@ truncated GIF, if allowed              what is missing becomes a colour of its p
 truncated WebP, if allowed             what is missing is made up from what is above it
 truncated, damaged, empty, no image    DecodeError
 HEIC, JPEG XL, JPEG XR, JPEG-LS        DecodeError that says what to do
-PDF, PostScript, camera raw, volumes   DecodeError that says what to do
+PDF, PostScript, SVG, camera raw       DecodeError that says what to do
+video, DICOM, HDF5, OpenEXR, volumes   DecodeError that says what to do
 TIFF of colours that Pillow lacks      DecodeError that names them
 too large                              ImageTooLarge, from the header, before anything is decoded
 =====================================  ====================================================================

@@ -18,7 +18,7 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
-from batchimg_worker import profiles
+from batchimg_worker import deep, profiles
 from batchimg_worker.errors import DecodeError
 from batchimg_worker.header import BYTE_BITS, PNG_CHANNELS, Header, page_of, photometric, png_chunks, tiff_file
 from batchimg_worker.operations.arrays import Image
@@ -65,6 +65,8 @@ def read(data: bytes, header: Header, page: int = 0) -> Pixels:
         return Pixels(_png(data, header), header.icc_profile)
     if header.format == "jpeg" and (header.bits != BYTE_BITS or header.mode == "lossless"):
         return _special_jpeg(data, header)
+    if deep.stored_bits(data, header.format) > BYTE_BITS:
+        return _deep(data, header)
     return _fast(data, header) or _pillow(data)
 
 
@@ -126,6 +128,17 @@ def _check_sums(data: bytes) -> None:
 def _special_jpeg(data: bytes, header: Header) -> Pixels:
     array, notes = _widened(imagecodecs.jpeg8_decode(data), header.bits)
     return Pixels(array, None, notes)
+
+
+def _deep(data: bytes, header: Header) -> Pixels:
+    """With every bit where that is possible; Pillow takes 8 of them, and that is said."""
+    array = deep.read(data, header)
+    if array is None:
+        pixels = _pillow(data)
+        reduced = pixels.array.dtype == np.uint8
+        return replace(pixels, notes=(*pixels.notes, f"{header.bits} bits read as 8")) if reduced else pixels
+    array, notes = _widened(array, header.bits)
+    return Pixels(array, header.icc_profile, notes)
 
 
 def _pillow(data: bytes, page: int = 0) -> Pixels:
@@ -260,11 +273,15 @@ def _with_alpha(array: Image, colours: int, extra: tuple[int, ...]) -> tuple[Ima
         return array, ()
     kind = _alpha_of(extra)
     if kind is None:
-        return array[..., :colours], (f"{channels - colours} extra channels dropped",)
-    array = array[..., : colours + 1]
+        return array[..., :colours], _dropped(channels - colours)
+    array, notes = array[..., : colours + 1], _dropped(channels - colours - 1)
     if kind == "straight":
-        return array, ()
-    return _straight(array), ("premultiplied alpha made straight",)
+        return array, notes
+    return _straight(array), (*notes, "premultiplied alpha made straight")
+
+
+def _dropped(extra: int) -> tuple[str, ...]:
+    return () if extra == 0 else ("1 extra channel dropped" if extra == 1 else f"{extra} extra channels dropped",)
 
 
 def channels_of(page: tifffile.TiffPage, colours: int) -> int:

@@ -19,6 +19,7 @@ from batchimg_worker import png, tiff
 from batchimg_worker.errors import EncodeError
 from batchimg_worker.header import PNG_SIGNATURE
 from batchimg_worker.operations.arrays import Image, packed, strips_of
+from batchimg_worker.operations.kernels import depth
 
 STRIP_ROWS = 64
 PNG_LEVEL = 2
@@ -89,13 +90,13 @@ def _without_float(array: Image, name: str) -> Prepared:
     if array.dtype.kind != "f":
         return array, ()
     low, high = float(array.min()), float(array.max())
-    if not (low >= 0.0 and high <= 1.0):
+    if not depth.has_white(low, high):
         raise EncodeError(
             f"values from {low:g} to {high:g} cannot be written as {name}, only 0 to 1 can", "Use `format: tiff`."
         )
     result = np.empty(array.shape, np.uint16)
     for top in range(0, array.shape[0], STRIP_ROWS):
-        result[top : top + STRIP_ROWS] = np.rint(array[top : top + STRIP_ROWS] * np.float32(65535))
+        depth.store(array[top : top + STRIP_ROWS] * np.float32(65535), result[top : top + STRIP_ROWS])
     return result, ("float written as integers",)
 
 

@@ -42,7 +42,7 @@ MOST_FRAMES = 10_000
 OPAQUE = 255
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B")
 ANIMATED = ("png", "webp")
-SHORT_BITS = 16
+BYTE_BITS = 8
 
 
 def has_several(data: bytes, limits: DecodeLimits) -> bool:
@@ -80,8 +80,8 @@ class Source:
             self.header = with_every_frame(self.header, data)
         check_memory(self.header, recipe, limits)
         self.notes += (f"all of {self.header.frames} {self._word}",)
-        if self.header.bits == SHORT_BITS and self.header.format == "png":
-            self.notes += ("16 bits read as 8, as frames of an animation",)
+        if self.header.bits > BYTE_BITS and self.is_animation:
+            self.notes += (f"{self.header.bits} bits read as 8, as frames of an animation",)
 
     @property
     def is_animation(self) -> bool:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import tifffile
 from PIL import Image as PillowImage
 
-from batchimg_worker import directories
+from batchimg_worker import deep, directories
 from batchimg_worker.errors import DecodeError
+from batchimg_worker.kinds import refuse_foreign
 from batchimg_worker.quiet import quiet
 
 PillowImage.MAX_IMAGE_PIXELS = None
@@ -27,19 +28,6 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GIF_SIGNATURE = b"GIF8"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 AVIF_SIGNATURES = (b"ftypavif", b"ftypavis")
-POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
-"""EPS is a program; Pillow would give it to Ghostscript, where there is one."""
-
-OTHER_KINDS = (
-    (b"\xff\x0a", "a JPEG XL image"),
-    (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image"),
-    (b"II\xbc", "a JPEG XR image"),
-    (b"\xff\xd8\xff\xf7", "a JPEG-LS image"),
-    (b"%PDF-", "a PDF document"),
-)
-"""How files begin that hold pictures, and that no reader here reads."""
-
-HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 JPEG_FRAMES = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive", 0xC3: "lossless", 0xC9: "arithmetic"}
 LAST_FRAME = 0xCF
@@ -97,7 +85,7 @@ def inspect(data: bytes) -> Header:
     """
     if not data:
         raise DecodeError("is empty (0 bytes)", "Copy the file again from where it came from.")
-    _refuse_foreign(data)
+    refuse_foreign(data)
     try:
         with quiet():
             header = _read(data)
@@ -197,17 +185,6 @@ def _beginning(data: bytes) -> str:
     return head[:8].hex(" ")
 
 
-def _refuse_foreign(data: bytes) -> None:
-    brands = data[8:64]  # some AVIF files call themselves mif1 first
-    if data[4:8] == b"ftyp" and brands[:4] in HEIF_BRANDS and b"avif" not in brands:
-        raise DecodeError("is a HEIC image, which batchimg does not read", "Convert it to JPEG or PNG first.")
-    other = next((name for beginning, name in OTHER_KINDS if data.startswith(beginning)), None)
-    if other is not None:
-        raise DecodeError(f"is {other}, which batchimg does not read", "Convert it to PNG or TIFF first.")
-    if data[:4] in POSTSCRIPT:
-        raise DecodeError("is a PostScript drawing, which batchimg does not run", "Convert it to PNG or TIFF first.")
-
-
 def _pillow(data: bytes) -> Header:
     with PillowImage.open(io.BytesIO(data)) as image:
         kind = "jpeg" if image.format == "MPO" else str(image.format).lower()
@@ -217,6 +194,8 @@ def _pillow(data: bytes) -> Header:
             channels += 1
         if kind == "png" and data[24] == PNG_SHORT:
             bits, channels = PNG_SHORT, PNG_CHANNELS[data[25]]
+        stored = deep.stored_bits(data, kind)
+        bits = stored if stored > BYTE_BITS else bits
         frames = 1 if kind == "jpeg" else int(getattr(image, "n_frames", 1))
         exif = _png_exif(data) if kind == "png" else image.getexif()
         turned = orientation_of(exif.get(ORIENTATION_TAG, 1))

@@ -46,7 +46,7 @@ MAX_BYTES = 255
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _FRAME = re.compile(r"-\d{4,}$")
-_NUMBERED = re.compile(r"-\d{4,}(?=\.[^.]*$)")
+_NUMBERED = re.compile(r"(?:-\d{4,})+(?=\.[^.]*$)")
 _PLAIN = re.compile(r"[A-Za-z0-9 ._+@()=,~-]*")
 
 

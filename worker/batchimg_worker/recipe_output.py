@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from batchimg_worker.errors import RecipeError
+from batchimg_worker.naming import OTHER_SUFFIXES
 from batchimg_worker.operations import nearest
 from batchimg_worker.recipe_model import BITS, FORMATS, SUBSAMPLINGS, Output
 
@@ -30,6 +31,8 @@ def output(document: Mapping[str, object]) -> Output:
 
 def _format(wanted: object) -> object:
     wanted = FORMAT_ALIASES.get(str(wanted), wanted)
+    if f".{wanted}" in OTHER_SUFFIXES:
+        raise RecipeError(f"{wanted} cannot be written", f"Use one of: {', '.join(FORMATS)}.")
     if wanted not in FORMATS:
         raise RecipeError(f"unknown format {wanted!r}", nearest(wanted, FORMATS))
     return wanted

@@ -174,6 +174,9 @@ def _split(piece: str) -> tuple[str, Scalar | dict[str, Scalar]]:
         return name, _word(rest)
     pairs = [pair.partition(":") for pair in rest.split(",")]
     keys = [key.strip() for key, _, _ in pairs]
+    bare = next((key for key, (_, _, value) in zip(keys, pairs, strict=True) if not value.strip()), None)
+    if bare is not None:
+        raise RecipeError(f"{name}: {bare!r} has no value", f"Write {name}={bare or 'parameter'}:VALUE.")
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
         raise RecipeError(f"{name}: {twice!r} is given twice", "Remove one of them.")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from batchimg.errors import SettingsError
 from batchimg.order import Order
 from batchimg.recipes import Instructions
 from batchimg.settings import load_settings
@@ -68,6 +69,16 @@ def test_where_tiles_are_forced_the_recipe_alone_tells(tmp_path, tiles):
     with pytest.raises(RecipeError, match="step 2: edges cannot be tiled"):
         order(tmp_path, recipe_from_ops(CANNY), tiles=tiles).plan_folder()
     assert order(tmp_path, recipe_from_ops(["invert"]), tiles=tiles).plan_folder().limits.tiles == tiles
+
+
+@pytest.mark.parametrize("tiles", ["always", 512])
+def test_truncated_images_cannot_be_kept_where_tiles_are_forced(tmp_path, tiles):
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    recipe = recipe_from_ops(["invert"])
+    with pytest.raises(SettingsError, match="truncated images cannot be kept in tiles") as caught:
+        order(tmp_path, recipe, tiles=tiles, allow_truncated=True).plan_folder()
+    assert "--tiles auto" in caught.value.hint
+    assert order(tmp_path, recipe, tiles="auto", allow_truncated=True).plan_folder().limits.allow_truncated
 
 
 def test_a_jpeg_that_would_be_too_wide_is_refused_before_anything_is_sent(tmp_path):

@@ -238,7 +238,7 @@ def test_tiff_with_an_unknown_fourth_channel_drops_it_and_says_so():
     image = gradient(channels=4)
     picture = decode(tiff(image, photometric="rgb", extrasamples=["unspecified"]))
     np.testing.assert_array_equal(picture.array, image[..., :3])
-    assert picture.notes == ("1 extra channels dropped",)
+    assert picture.notes == ("1 extra channel dropped",)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int16, np.uint32])

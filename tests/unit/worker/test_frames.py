@@ -130,6 +130,8 @@ def test_names_that_a_frame_could_get_are_refused_before_anything_runs():
     naming.check_paths(recipe, ["a.gif", "b-0003.gif"])
     with pytest.raises(RecipeError, match=r"'a\.gif' and 'a-0003\.gif'"):
         naming.check_paths(recipe, ["a.gif", "a-0003.gif"])
+    with pytest.raises(RecipeError, match=r"'a-0001\.gif' and 'a-0001-0002\.gif'"):
+        naming.check_paths(recipe, ["a-0001.gif", "a-0001-0002.gif"])
 
 
 def test_a_wrong_word_for_frames_is_told():

@@ -684,10 +684,31 @@ def test_it_is_noted_where_inks_lose_depth():
         (imagecodecs.jpegxr_encode(ramp()), "a JPEG XR image"),
         (b"\xff\xd8\xff\xf7" + bytes(20), "a JPEG-LS image"),
         (b"%PDF-1.7\n", "a PDF document"),
+        (b"FUJIFILMCCD-RAW 0201", "a camera raw file"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1", "a camera raw file"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0", "a video"),
+        (bytes(128) + b"DICM", "a DICOM file"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(40), "an HDF5 file"),
+        (b"v/1\x01" + bytes(20), "an OpenEXR image"),
+        (b'<?xml version="1.0"?>\n<svg width="4" height="4"/>', "an SVG drawing"),
     ],
-    ids=["jxl", "jxl box", "jxr", "jls", "pdf"],
+    ids=["jxl", "jxl box", "jxr", "jls", "pdf", "raf", "cr3", "mp4", "dicom", "hdf5", "exr", "svg"],
 )
 def test_pictures_of_kinds_that_nobody_reads_are_called_by_their_name(data, kind):
     with pytest.raises(DecodeError, match=f"^is {kind}, which batchimg does not read$") as caught:
         inspect(data)
     assert caught.value.hint == "Convert it to PNG or TIFF first."
+
+
+def test_a_pointer_of_git_lfs_says_how_to_get_the_image():
+    with pytest.raises(DecodeError, match="is a pointer of Git LFS") as caught:
+        inspect(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    assert "git lfs pull" in caught.value.hint
+
+
+def test_a_channel_behind_alpha_is_dropped_with_a_note():
+    array = np.zeros((8, 9, 5), np.uint8)
+    data = tiff_of(array, photometric="rgb", extrasamples=["unassalpha", "unspecified"], planarconfig="contig")
+    found = decode(data)
+    assert found.array.shape == (8, 9, 4)
+    assert found.notes == ("1 extra channel dropped",)

@@ -296,8 +296,43 @@ def test_canny_equals_scikit_image(options, dtype):
     for shape in SHAPES:
         image = random_image(shape, dtype)
         colours, kind, alpha = split(image)
-        expected = feature.canny(luminance(colours).astype(np.float32), **{"sigma": 1, **given})
-        assert_near_marks(run(f"edges=method:canny{options}", image), joined(expected, kind, alpha))
+        own = colours.astype(np.float32) if dtype is np.float32 else colours
+        expected = feature.canny(luminance(own), **{"sigma": 1, **given})
+        np.testing.assert_array_equal(run(f"edges=method:canny{options}", image), joined(expected, kind, alpha))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_canny_on_a_slope_is_scikit_image_s_where_the_last_bit_decides(dtype):
+    y, x = np.mgrid[0:63, 0:65]
+    for colours in (x / 64, np.dstack([x / 64, y / 62, (x + y) / 126])):
+        image = np.rint(colours * np.iinfo(dtype).max).astype(dtype)
+        plane = color.rgb2gray(image) if image.ndim == 3 else util.img_as_float(image)
+        marks = feature.canny(plane, 2.5, 0.02, 0.05)
+        assert marks.any()
+        result = run("edges=method:canny,sigma:2.5,low_threshold:0.02,high_threshold:0.05", image)
+        np.testing.assert_array_equal(result > 0, marks)
+
+
+def test_a_local_threshold_of_one_level_of_floats_is_scikit_image_s():
+    image = np.full((31, 40), 0.7, np.float32)
+    np.testing.assert_array_equal(run("threshold=local", image) > 0, image > filters.threshold_local(image, 51))
+
+
+FLOATS_BESIDE_WHITE = np.array([[0.1, 0.5, 1.0000001, 0.3], [-1e-7, 0.2, 0.9, 1.0]], np.float32)
+
+
+@pytest.mark.parametrize("op", ["convert=8", "convert=16", "equalize=clahe", "equalize=histogram"])
+def test_what_rounding_leaves_beside_white_in_a_float_is_white(op):
+    clipped = np.clip(FLOATS_BESIDE_WHITE, 0, 1)
+    assert_equal(run(op, FLOATS_BESIDE_WHITE), run(op, clipped))
+
+
+def test_a_normalized_float_image_lies_from_0_to_1():
+    for seed in range(40):
+        image = random_image((9, 11, 3), np.float32, seed) * np.float32(3.7) - np.float32(0.3)
+        result = run("normalize=low:10,high:60", image)
+        assert result.min() == 0
+        assert 1 - 1e-6 < result.max() <= 1
 
 
 def test_local_threshold_leaves_no_seams(monkeypatch):

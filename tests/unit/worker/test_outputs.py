@@ -120,6 +120,7 @@ def test_subsampling_may_be_written_as_people_do(text):
         ("output: {format: jpeg, subsampling: true}", "subsampling cannot be True", "4:2:2"),
         ("output: {format: jpeg, subsampling: [4]}", "subsampling cannot be [4]", "4:2:2"),
         ("output: {format: jpeg, bits: 16}", "jpeg has no 16 bits", "png"),
+        ("output: {format: gif}", "gif cannot be written", "webp"),
         ("output: {format: avif, bits: 16}", "avif has no 16 bits", "png"),
         ("output: {bits: 12}", "bits cannot be 12", "8, 16"),
         ("output: {bits: true}", "bits cannot be True", "8, 16"),

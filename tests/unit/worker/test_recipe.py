@@ -89,6 +89,8 @@ def test_different_recipes_hash_differently(other):
         ("variants: {a: [{blur: 25}]}", "blur: cannot read 25; write 25%", "percent"),
         ("variants: {a: [{blur: {sigma: 3, percent: 3}}]}", "give either percent or sigma", "percent"),
         ("variants: {a: [{resize: {width: 0}}]}", "width cannot be 0", "width"),
+        ("variants: {a: [{resize: {scale: 1e308}}]}", "scale cannot be 1e+308", "scale"),
+        ("variants: {a: [{pad: 99999999999}]}", "top cannot be 99999999999", "top"),
         (
             "variants: {a: [{resize: {order: 0, scale: 50%, anti_aliasing: true}}]}",
             "anti_aliasing needs order",
@@ -171,6 +173,8 @@ def test_ops_add_variants_and_measures_to_a_base():
         (["rotate"], "'angle' is missing"),
         (["|"], "an operation is missing"),
         (["rotate=angle:1,angle:2"], "'angle' is given twice"),
+        (["rotate=angle:30,resize"], "rotate: 'resize' has no value"),
+        (["resize=width:10,height:"], "resize: 'height' has no value"),
         (["rotate=30|size"], "'size' is a measure"),
         (["rotate=30", "rotate=30"], "two variants are named 'rotate-30'"),
         ([], "neither variants nor measures"),

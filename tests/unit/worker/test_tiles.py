@@ -127,6 +127,14 @@ def test_a_blur_has_no_seams_in_a_picture_of_several_strips(sigma, dtype, tmp_pa
     assert_equal(decode(tiled).array, decode(whole).array)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_equalized_levels_are_those_of_the_whole_image_whatever_they_are(channels, tmp_path):
+    values = np.random.default_rng(channels).integers(0, 256, (3, 90, channels), np.uint8)
+    data, recipe = tiff(values if channels > 1 else values[..., 0]), recipe_from_ops(["equalize=histogram"])
+    for variant, tiled in in_tiles(data, recipe, tmp_path).items():
+        assert_equal(tifffile.imread(io.BytesIO(tiled)), tifffile.imread(io.BytesIO(as_whole(data, recipe)[variant])))
+
+
 @pytest.mark.parametrize("name", OPERATIONS.names())
 def test_every_operation_says_whether_it_can_be_tiled(name):
     found = OPERATIONS.get(name).tiling
@@ -338,6 +346,16 @@ def test_a_format_that_cannot_be_written_in_tiles_is_refused_before_anything_is_
         in_tiles(
             tiff(picture(3, np.uint8)), parse_recipe("variants: {same: []}\noutput: {format: webp}", "r"), tmp_path
         )
+
+
+@pytest.mark.parametrize("kind", ["webp", "avif", "bmp"])
+def test_a_small_result_is_written_in_any_format_where_all_images_go_in_tiles(kind, tmp_path):
+    data, recipe = (
+        tiff(picture(3, np.uint8)),
+        parse_recipe(f"variants: {{a: [invert]}}\noutput: {{format: {kind}}}", "r"),
+    )
+    (output,) = process_any(data, recipe, Room(DecodeLimits(), "always", tmp_path)).outputs
+    assert output.encoded.data == as_whole(data, recipe)["a"]
 
 
 def test_a_jpeg_that_would_be_too_wide_is_refused_before_anything_is_read(tmp_path):

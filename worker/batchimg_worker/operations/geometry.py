@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from batchimg_worker.operations.registry import Scalar, Shape, operation
 from batchimg_worker.operations.values import Fraction, percent_of, pixels_of
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 Order = Literal[0, 1, 3]
 BorderMode = Literal["constant", "edge", "symmetric", "reflect", "wrap"]
-Pixels = Annotated[int, Gt(0)]
-Offset = Annotated[int, Ge(0)]
+MOST_PIXELS = 1_000_000
+LARGEST_SCALE = 1000
+Pixels = Annotated[int, Gt(0), Le(MOST_PIXELS)]
+Offset = Annotated[int, Ge(0), Le(MOST_PIXELS)]
 
 
 @operation(primary="direction")
@@ -130,7 +132,7 @@ def _resized_shape(  # noqa: PLR0913 - the parameters of the operation
 def resize(  # noqa: PLR0913 - skimage's own parameters and the ways to give a size
     image: Image,
     *,
-    scale: Fraction | None = None,
+    scale: Annotated[Fraction, Le(LARGEST_SCALE)] | None = None,
     width: Pixels | None = None,
     height: Pixels | None = None,
     longest: Pixels | None = None,

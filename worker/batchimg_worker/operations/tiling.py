@@ -258,8 +258,11 @@ def _equalize_refusal(parameters: Parameters, value_bytes: int | None) -> str:
 
 
 def _equalize(block: Block, _: Parameters) -> Image:
+    from batchimg_worker.operations.kernels import fast_colours, native
     from batchimg_worker.operations.reference import tones
 
+    if native.available() and block.array.dtype.name == "uint8":
+        return fast_colours.by_shares(block.array, block.found)
     return tones.by_table(block.array, block.found)
 
 

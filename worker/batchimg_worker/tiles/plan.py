@@ -240,7 +240,8 @@ def _result(variant: Variant, output: Output, original: _Original, how: _How) ->
     written = written_format(original.format, output.format)
     size = shape[0] * shape[1] * shape[2] * value_bytes
     writing = size + 2 * encode_bytes(shape[0] * shape[1], size, written)
-    small = size <= SMALL_BYTES and tiles in ("auto", "off") and writing <= room
+    may_be_small = tiles in ("auto", "off") or (tiles == "always" and written not in WRITTEN)
+    small = size <= SMALL_BYTES and may_be_small and writing <= room
     if not small and written not in WRITTEN:
         raise EncodeError(
             f"variant {variant.name}: {written} cannot be written in tiles",

@@ -7,6 +7,14 @@ import numpy.typing as npt
 
 from batchimg_worker.operations.arrays import Image
 
+BESIDE_WHITE = 0.5 / 65535
+"""What rounding may leave beyond black and white in a float: less than half a level of 16 bits."""
+
+
+def has_white(low: float, high: float) -> bool:
+    """Whether floats from ``low`` to ``high`` lie from black (0) to white (1), but for rounding."""
+    return low > -BESIDE_WHITE and high < 1 + BESIDE_WHITE
+
 
 def planes(image: Image) -> list[Image]:
     """Every channel as a (height, width) view."""

@@ -59,11 +59,17 @@ def equalize(image: Image, method: str, clip_limit: float, kernel_size: int | No
     """As `tones.equalize`."""
     value = _value(image)
     if method == "histogram":
-        table = tones.shares(fast_tones.counts(value)) * np.float32(depth.white(value.dtype))
-        return fast_tones.with_value(image, value, table[value])
+        return by_shares(image, tones.shares(fast_tones.counts(value)))
     if value.min() == value.max():
         return tones.equalize(image, method, clip_limit, kernel_size)
     return fast_tones.with_value(image, value, fast_tones.clahe(value, clip_limit, kernel_size))
+
+
+def by_shares(image: Image, shares: npt.NDArray[np.float32]) -> Image:
+    """As `tones.by_table`."""
+    image = np.ascontiguousarray(image)
+    value = _value(image)
+    return fast_tones.with_value(image, value, (shares * np.float32(depth.white(value.dtype)))[value])
 
 
 def _value(image: Image) -> Image:

@@ -32,7 +32,7 @@ def to_bits(image: Image, bits: int) -> Image:
     if image.dtype == wanted:
         return image
     low, high = depth.extremes(image)
-    if image.dtype.kind == "f" and not (low >= 0 and high <= 1 and bool(np.isfinite(image.sum()))):
+    if image.dtype.kind == "f" and not (depth.has_white(low, high) and bool(np.isfinite(image.sum()))):
         raise ValueError(f"values from {low:g} to {high:g} have no agreed white, only 0 to 1 have; use normalize first")
     result = np.empty(image.shape, wanted)
     kind: Any = np.float64 if 16 in (bits, image.dtype.itemsize * 8) else np.float32

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from skimage import feature, filters, morphology
+from skimage import color, feature, filters, morphology, util
 
 from batchimg_worker.operations.arrays import Image
 from batchimg_worker.operations.kernels import depth
@@ -24,6 +24,8 @@ from batchimg_worker.operations.reference.layers import (
 )
 
 skimage_feature: Any = feature  # scikit-image has no types
+skimage_color: Any = color
+skimage_util: Any = util
 skimage_filters: Any = filters
 skimage_morphology: Any = morphology
 
@@ -45,15 +47,23 @@ def sobel(image: Image) -> Image:
 
 
 def canny(image: Image, sigma: float, low: float, high: float) -> Image:
-    """`skimage.feature.canny` of the luminance, in float32; thresholds are parts of white."""
+    """`skimage.feature.canny` of `rgb2gray`, in its own precision; thresholds are parts of white.
+
+    Where neighbours are equally steep, on slopes and on straight borders, the last bit decides: float32 marks others.
+    """
     image = levels(image)
     return two_levels(image, skimage_feature.canny(_luminance(image), sigma, low, high))
 
 
-def _luminance(image: Image) -> npt.NDArray[np.float32]:
-    plane = np.empty(image.shape[:2], np.float32)
+def _luminance(image: Image) -> npt.NDArray[np.floating[Any]]:
+    """`skimage.color.rgb2gray`, or `img_as_float` of grey: float32 of float32, float64 of integers."""
+    source = colours(image)
+    plane = np.empty(image.shape[:2], np.float32 if image.dtype.kind == "f" else np.float64)
     for rows, _, _ in strips(image):
-        plane[rows] = grey_strip(image, rows)
+        if source.shape[2] > 1:
+            plane[rows] = skimage_color.rgb2gray(source[rows])
+        else:
+            plane[rows] = skimage_util.img_as_float(source[rows, :, 0])
     return plane
 
 
@@ -95,8 +105,9 @@ def local(image: Image, block_size: int, offset: float) -> Image:
     halo = int(4 * sigma + 0.5)
     marked = np.empty(plane.shape, bool)
     shift = offset * depth.white(plane.dtype)
+    kind = plane.dtype if plane.dtype.kind == "f" else np.dtype(np.float64)  # as scikit-image: equal levels are ties
     for rows, around, inside in strips(plane, halo):
-        block = plane[around].astype(np.float64)
+        block = plane[around].astype(kind)
         marked[rows] = (block > ndimage.gaussian_filter(block, sigma, mode="reflect") - shift)[inside]
     return two_levels(levels(image), marked)
 

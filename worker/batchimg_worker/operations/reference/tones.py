@@ -66,7 +66,7 @@ def stretched(image: Image, bottom: float, top: float) -> Image:
     if bottom == top:
         return image
     bottom, top = bottom / white, top / white
-    return by_level(image, lambda values: (np.clip(values, bottom, top) - bottom) / (top - bottom))
+    return by_level(image, lambda values: np.clip((np.clip(values, bottom, top) - bottom) / (top - bottom), 0, 1))
 
 
 def _percentiles(values: Image, low: float, high: float) -> tuple[float, float]:
@@ -92,8 +92,10 @@ def equalize(image: Image, method: str, clip_limit: float, kernel_size: int | No
     """`skimage.exposure.equalize_adapthist` or `equalize_hist` of the value (the largest colour), as in HSV."""
     image = levels(image)
     value = strongest(image)
-    if image.dtype.kind == "f" and not (float(value.min()) >= 0 and float(value.max()) <= 1):
-        raise ValueError("its values are not from 0 to 1; use normalize first")
+    if image.dtype.kind == "f":
+        if not depth.has_white(float(value.min()), float(value.max())):
+            raise ValueError("its values are not from 0 to 1; use normalize first")
+        value = np.clip(value, 0, 1)
     wanted = _clahe(value, clip_limit, kernel_size) if method == "clahe" else _flat(value)
     return _with_value(image, value, wanted)
 
