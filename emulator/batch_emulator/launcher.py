@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import select
 import signal
 import time
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from batch_emulator.tally import NOTHING, Used
 
 SWEEP_SECONDS = 0.01
 CLOSE_SECONDS = 2.0
+LAST_SECONDS = 2.5
+"""From SIGTERM to SIGKILL when the emulator ends: a worker of batchimg sends its records in two."""
 NOT_FOUND, NOT_STARTED = 127, 126
 """Exit codes, as a shell gives them, for callers that do not ask to be told of a failed start."""
 NODE_ROOT = "AZ_BATCH_NODE_ROOT_DIR"
@@ -200,9 +203,10 @@ class ProcessLauncher:
             self.clock.call_later(2 * SWEEP_SECONDS, partial(self._look, tries - 1))
 
     def close(self) -> None:
-        """Kill all groups; their `ended` is not called any more."""
+        """End all groups, with a moment for what minds SIGTERM; their `ended` is not called any more."""
         self._closed = True
         self._wait_for_starting()
+        self._tell_to_end()
         loop = asyncio.get_running_loop()
         mine = (*self._running.values(), *self._held)
         marks = [process.mark_value for process in mine] if self._adopt else []
@@ -219,6 +223,18 @@ class ProcessLauncher:
             for pid in children() if marks else ():
                 for mark in marks:
                     kill_orphan(pid, mark)
+
+    def _tell_to_end(self) -> None:
+        waiting = select.poll()  # as select, but for any number of tasks
+        for pidfd, process in self._running.items():
+            if process.spawned is not None:
+                signal_group(process.spawned.pid, signal.SIGTERM)
+                waiting.register(pidfd, select.POLLIN)
+        left, deadline = len(self._running), time.monotonic() + LAST_SECONDS
+        while left > 0 and (rest := deadline - time.monotonic()) > 0:
+            for pidfd, _ in waiting.poll(rest * 1000):
+                waiting.unregister(pidfd)
+                left -= 1
 
     def _wait_for_starting(self) -> None:
         deadline = time.monotonic() + CLOSE_SECONDS

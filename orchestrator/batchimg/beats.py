@@ -1,24 +1,42 @@
 """Beats: how far each chunk of a run is, from one listing, 5,000 chunks a page."""
 
+from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
+from batchimg.collect import number_of
 from batchimg.connect import Services
-from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, ResultHeader, parse
-from batchimg_worker.errors import ContractError, StorageError
+from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, parse
+from batchimg_worker.errors import ContractError, ContractVersionError, StorageError
+from batchimg_worker.results import header_of, records_of
 from batchimg_worker.storage import Blob, Container
 
 HEARTBEATS, RESULTS = "heartbeats", "results"
 
 
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The last heartbeat of each chunk that has a result, and what is wrong with results that are damaged."""
+
+    beats: dict[int, Heartbeat]
+    damage: tuple[str, ...] = ()
+
+
 def results_of(services: Services, run: str) -> dict[int, Heartbeat]:
     """The last heartbeat of each chunk that has a result; the result carries it."""
-    return _beats(services.runs, f"{run}/{RESULTS}/")
+    return look_at_results(services, run).beats
+
+
+def look_at_results(services: Services, run: str) -> Results:
+    """The results of a run. Only one that carries no heartbeat is read: it was written by somebody else."""
+    damage: list[str] = []
+    return Results(_beats(services.runs, f"{run}/{RESULTS}/", damage), tuple(damage))
 
 
 def heartbeats_of(services: Services, run: str) -> dict[int, Heartbeat]:
-    """The heartbeats of chunks, most of which have no result yet."""
-    return _beats(services.runs, f"{run}/{HEARTBEATS}/")
+    """The heartbeats of chunks, most of which have no result yet; one that is damaged is not there."""
+    return _beats(services.runs, f"{run}/{HEARTBEATS}/", [])
 
 
 def began(services: Services, run: str) -> datetime | None:
@@ -35,10 +53,20 @@ def _start(runs: Container, blob: Blob) -> datetime | None:
     return beat.started if beat is not None else None
 
 
-def _beats(runs: Container, prefix: str) -> dict[int, Heartbeat]:
-    """Heartbeats by chunk. Raises ContractError."""
-    found = (_beat(runs, blob) for blob in runs.list(prefix, metadata=True))
-    return {beat.chunk: beat for beat in found if beat is not None}
+def _beats(runs: Container, prefix: str, damage: list[str]) -> dict[int, Heartbeat]:
+    """Heartbeats by chunk. Raises ContractVersionError."""
+    found: dict[int, Heartbeat] = {}
+    for blob in runs.list(prefix, metadata=True):
+        try:
+            beat = _beat(runs, blob)
+        except ContractVersionError:
+            raise
+        except ContractError as error:
+            damage.append(error.message)
+            continue
+        if beat is not None:
+            found[beat.chunk] = beat
+    return found
 
 
 def _beat(runs: Container, blob: Blob) -> Heartbeat | None:
@@ -46,14 +74,21 @@ def _beat(runs: Container, blob: Blob) -> Heartbeat | None:
     if HEARTBEAT_METADATA in blob.metadata:
         return parse(Heartbeat, blob.metadata[HEARTBEAT_METADATA], blob.path)
     try:
-        first = next(runs.read_lines(blob.path), b"")
+        if f"/{RESULTS}/" in blob.path:
+            return _of_result(runs, blob.path)
+        return parse(Heartbeat, next(runs.read_lines(blob.path), b""), blob.path)
     except StorageError as error:
         if error.code == "BlobNotFound":
             return None
         raise
-    if f"/{RESULTS}/" not in blob.path:
-        return parse(Heartbeat, first, blob.path)
-    header = parse(ResultHeader, first, blob.path)
+
+
+def _of_result(runs: Container, path: str) -> Heartbeat:
+    """What a whole result would carry. Raises ContractError where it is damaged."""
+    run, _, name = path.partition(f"/{RESULTS}/")
+    number = number_of(name)
+    failed = [record for record in records_of(runs.read_lines(path), run, number) if record.status != "done"]
+    header = header_of(runs.read_lines(path), run, number)
     return Heartbeat(
         chunk=header.chunk,
         state="finished",
@@ -66,4 +101,5 @@ def _beat(runs: Container, blob: Blob) -> Heartbeat | None:
         started=header.started,
         updated=header.finished,
         attempt=header.attempts[-1].number if header.attempts else None,
+        causes=dict(Counter(record.error_type or "Unknown" for record in failed)) or None,
     )

@@ -1,8 +1,8 @@
 """Connect: the settings' endpoints, or the local stack where none is set; the URL is all that differs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from batchimg.batch import Batch
 from batchimg.errors import ServiceError
@@ -14,12 +14,18 @@ from batchimg_worker.storage import BlobStore, Container
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a command talks to. ``storage_endpoint`` is what the tasks are told."""
+    """What a command talks to.
+
+    ``instead`` are documents of runs, by path, that are read in place of those that are there: what a submit would
+    write first, for its plan. ``looks_only``: who uses them writes nothing, not even a ledger that was merged.
+    """
 
     batch: Batch
     store: BlobStore
     settings: Settings
     is_local: bool
+    instead: Mapping[str, bytes] = field(default_factory=dict)
+    looks_only: bool = False
 
     def store_of(self, source: Source) -> BlobStore:
         """The account in which originals lie: the run's own, or the one that the source names."""
@@ -28,7 +34,7 @@ class Services:
     @property
     def runs(self) -> Container:
         """Where everything about runs lies that is not a picture."""
-        return self.store.container(RUNS)
+        return self.store.container(RUNS, self.instead)
 
     @property
     def outputs(self) -> Container:

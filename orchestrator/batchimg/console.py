@@ -114,6 +114,11 @@ class Screen:
     def submitted(self, submitted: "Submitted", *, quiet: bool, json: bool) -> None:
         """A run that is on its way, and what to type next."""
         spec = submitted.spec
+        if submitted.failed_before:
+            self.tell(
+                f"{count(submitted.failed_before, 'image')} of this dataset failed before, and are left alone: "
+                f"batchimg failures {spec.run} tells why, and what to type."
+            )
         if quiet:
             return
         if json:
@@ -199,7 +204,8 @@ class Screen:
             self._json(causes)
         elif causes:
             self.out.print(tables.failures_table(causes))
-            self.tell(f"  batchimg retry {spec.run}   does them again; --cause TEXT those of one cause alone")
+            for line in tables.next_actions(causes, spec.run):
+                self.tell(f"  {line}")
         else:
             self.say(f"Every image of run {spec.run} that is over is done.")
 

@@ -32,7 +32,7 @@ from batchimg_worker.contract import (
     result_path,
     whole_lines,
 )
-from batchimg_worker.errors import StorageError
+from batchimg_worker.errors import ContractError, ContractVersionError, StorageError
 
 SILENT_SECONDS = 60.0  # without a heartbeat: the task is not there any more
 
@@ -232,6 +232,10 @@ def _records(services: Services, run: str, beat: Heartbeat) -> tuple[tuple[Attem
             took = record.seconds
             number = record.attempt or 1
             work[number] = work.get(number, 0.0) + took.decode + took.compute + took.encode
+    except ContractVersionError:
+        raise
+    except ContractError:
+        return (), {}  # damaged: no work is known of it
     except StorageError as error:
         if error.code != "BlobNotFound":
             raise

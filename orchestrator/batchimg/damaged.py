@@ -6,7 +6,7 @@ that has the very hash is the run's own: its description follows.
 
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import accumulate, pairwise
 
@@ -35,11 +35,46 @@ READERS = 16
 HASH = 11  # characters, with the dash before it
 
 
+@dataclass(frozen=True, slots=True)
+class _Damaged:
+    """A run whose description cannot be read, and what it was, where that is known."""
+
+    run: str
+    error: WorkerError
+    spec: RunSpec | None
+
+
 def mend_damaged(services: Services, plan: Plan, name: str, source: Source, observer: Observer) -> None:
     """Write down anew what the runs of this name were that cannot be read; tell of those that stay unknown.
 
     ``plan`` is that of the whole dataset as it is now; its checksums are not looked at.
     """
+    for one in _damaged(services, plan, name, source):
+        if one.spec is None:
+            _tell_of_unknown(one, observer)
+        else:
+            services.runs.write(run_path(one.run), dump(one.spec))
+            observer(Told(f"{run_path(one.run)} was damaged: it is written anew, as the run's manifests tell it."))
+
+
+def as_if_mended(services: Services, plan: Plan, name: str, source: Source, observer: Observer) -> Services:
+    """The services as they would be after `mend_damaged`, of which the observer is told. Nothing is written."""
+    instead: dict[str, bytes] = {}
+    for one in _damaged(services, plan, name, source):
+        if one.spec is None:
+            _tell_of_unknown(one, observer)
+        else:
+            instead[run_path(one.run)] = dump(one.spec)
+            observer(Told(f"{run_path(one.run)} is damaged: without --plan it is written anew, from its manifests."))
+    return replace(services, instead=instead) if instead else services
+
+
+def _tell_of_unknown(one: _Damaged, observer: Observer) -> None:
+    again = "what that run has done of these images is done again"
+    observer(Told(f"{one.error.message}: {again}. To be rid of it: batchimg delete {one.run}"))
+
+
+def _damaged(services: Services, plan: Plan, name: str, source: Source) -> Iterator[_Damaged]:
     named = [run for run in services.runs.folders() if is_named(run, name)]
     faults = in_parallel(lambda run: (run, _fault(services, run)), named, READERS)
     for run, error in sorted(((run, error) for run, error in faults if error is not None), key=lambda one: one[0]):
@@ -48,11 +83,8 @@ def mend_damaged(services: Services, plan: Plan, name: str, source: Source, obse
         spec = next((one for one in could if one.run == run), None)
         if spec is not None:
             before_its_children = began(services, run) or spec.created
-            services.runs.write(run_path(run), dump(spec.model_copy(update={"created": before_its_children})))
-            observer(Told(f"{run_path(run)} was damaged: it is written anew, as the run's manifests tell it."))
-        else:
-            again = "what that run has done of these images is done again"
-            observer(Told(f"{error.message}: {again}. To be rid of it: batchimg delete {run}"))
+            spec = spec.model_copy(update={"created": before_its_children})
+        yield _Damaged(run, error, spec)
 
 
 def _fault(services: Services, run: str) -> WorkerError | None:

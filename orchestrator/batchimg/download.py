@@ -13,11 +13,11 @@ from batchimg.collect import records
 from batchimg.connect import Services
 from batchimg.disk import full_or_broken
 from batchimg.errors import InputError
-from batchimg.events import Observer, Progressed, nobody
+from batchimg.events import Event, Observer, Progressed, nobody
 from batchimg.lineage import Lineage, lineage, records_of_all
 from batchimg.localpath import LocalNames
 from batchimg.parallel import in_parallel
-from batchimg_worker.contract import RunSpec, dump
+from batchimg_worker.contract import ImageResult, RunSpec, dump
 from batchimg_worker.errors import StorageError
 from batchimg_worker.storage import Blob, Container
 
@@ -28,7 +28,10 @@ PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """What a download did; ``skipped`` files were there and whole, ``missing`` ones have a record and are gone."""
+    """What a download did; ``skipped`` files were there and whole, ``missing`` ones have a record and are gone.
+
+    ``damaged`` counts documents whose records cannot all be read.
+    """
 
     folder: Path
     files: int
@@ -36,6 +39,7 @@ class Downloaded:
     bytes: int
     results: Path
     missing: int = 0
+    damaged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +99,17 @@ def download(
             skipped += was_there
             size += length
             observer(Progressed("download", files, None, unit="files", bytes=size, skipped=skipped))
-        results, wanted_files = _write_results(services, family, to.path, variant)
+        damage: list[Event] = []
+        found = records_of_all(services, family, damage.append)
+        results, wanted_files = _write_results(found, to.path, variant)
+        for event in damage:
+            observer(event)
     except OSError as error:
         raise full_or_broken(error, to.path) from error
     finally:
         shutil.rmtree(parts, ignore_errors=True)
         _remove_if_empty(parts.parent)
-    return Downloaded(to.path, files, skipped, size, results, max(wanted_files - files, 0))
+    return Downloaded(to.path, files, skipped, size, results, max(wanted_files - files, 0), len(damage))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +208,12 @@ def _parts_folder(to: Path) -> Path:
     return parts
 
 
-def _write_results(services: Services, family: Lineage, to: Path, variant: str | None) -> tuple[Path, int]:
+def _write_results(found: Iterator[ImageResult], to: Path, variant: str | None) -> tuple[Path, int]:
     """Write the records; gives their file, and how many pictures they tell of."""
     part, target = to / PARTS / str(os.getpid()) / "results.jsonl", to / "results.jsonl"
     pictures = 0
     with part.open("wb") as stream:
-        for record in records_of_all(services, family):
+        for record in found:
             stream.write(dump(record) + b"\n")
             pictures += sum(variant in {None, output.variant} for output in record.outputs)
     part.replace(target)

@@ -10,11 +10,12 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchimg.connect import Services
@@ -24,12 +25,15 @@ from batchimg.lineage import Lineage, lineage
 from batchimg.watch import status
 from batchimg_worker.contract import RunSpec, ledger_path
 from batchimg_worker.errors import ContractError, StorageError
-from batchimg_worker.ledger import FINGERPRINT, SCHEMA, find, merge, publish
+from batchimg_worker.ledger import FINGERPRINT, SCHEMA, STATES, find, merge, publish
+from batchimg_worker.results import DAMAGED
 from batchimg_worker.scratch import scratch
 
 Format = Literal["csv", "parquet", "json"]
 ROWS_AT_ONCE = 4_096
 LONGEST_CAUSE = 200
+MOST_CAUSES = 10_000  # that are told apart
+OTHER_CAUSES = "other messages"
 _NESTED = ("outputs", "notes", "seconds", "operations")
 
 
@@ -47,7 +51,7 @@ def _bring(services: Services, spec: RunSpec, file: Path) -> None:
     if not _fetch(services, spec, file):
         over = status(services, spec).is_over
         merged = merge(services.runs, spec, file, over=over)
-        if over:
+        if over and not services.looks_only:
             publish(services.runs, spec.run, file, merged)
 
 
@@ -66,11 +70,13 @@ def _room(folder: Path) -> Iterator[None]:
 
 
 def _fetch(services: Services, spec: RunSpec, file: Path) -> bool:
-    """Download the ledger; False where it is not there, or not made of all results."""
+    """Download the ledger; False where it is not there, or not made of all results, or has not all images."""
     path = ledger_path(spec.run)
     blob = services.runs.stat(path)
     if blob is None or blob.metadata.get(FINGERPRINT) != find(services.runs, spec.run).fingerprint:
         return False
+    if sum(int(blob.metadata.get(state, 0)) for state in STATES) < spec.images:
+        return False  # what was missing then may have been written anew
     try:
         with file.open("wb") as stream:
             stream.writelines(services.runs.read_chunks(path))
@@ -99,17 +105,28 @@ def _readable(spec: RunSpec) -> Iterator[None]:
         raise ContractError(f"{ledger_path(spec.run)} is damaged: {error}", hint) from None
 
 
-def batches(services: Services, family: Lineage, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Some columns, ``path`` among them, of a run and those that it goes on from: one row an image."""
+def batches(
+    services: Services, family: Lineage, columns: Sequence[str], gone: Counter[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Some columns, ``path`` among them, of a run and those that it goes on from: one row an image.
+
+    ``gone`` counts, by run, images that no document names any more, but for as many as later runs have beside those
+    that it does name: they may be the same.
+    """
     seen: set[str] = set()
     for spec in family:
+        rows, again, later = 0, 0, len(seen)
         with ledger_file(services, spec) as file:
             for found in _batches(spec, file, columns):
                 batch = _with_all(found, columns)
                 paths = batch.column("path").to_pylist()
-                yield batch.filter(pa.array([path not in seen for path in paths])) if seen else batch
+                kept = batch.filter(pa.array([path not in seen for path in paths])) if seen else batch
+                rows, again = rows + len(batch), again + len(batch) - len(kept)
+                yield kept
                 if spec is not family[-1]:
                     seen.update(paths)
+        if gone is not None and (short := spec.images - rows - (later - again)) > 0:
+            gone[spec.run] = short
 
 
 def _batches(spec: RunSpec, file: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -133,10 +150,16 @@ def _with_all(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(found, schema=schema)
 
 
-def export(services: Services, spec: RunSpec, to: IO[bytes], kind: Format) -> int:
+def damage_in(batch: pa.RecordBatch) -> Counter[str]:
+    """How many images of a batch a damaged result says nothing of, by what is wrong with it."""
+    rows = batch.filter(pc.fill_null(pc.equal(batch.column("error_type"), DAMAGED), False))
+    return Counter(rows.column("message").to_pylist())
+
+
+def export(services: Services, spec: RunSpec, to: IO[bytes], kind: Format, gone: Counter[str] | None = None) -> int:
     """Write the ledger of a run and of those that it goes on from; gives the number of rows. Memory does not grow."""
     writer = {"csv": _write_csv, "json": _write_json, "parquet": _write_parquet}[kind]
-    return writer(batches(services, lineage(services, spec), SCHEMA.names), to)
+    return writer(batches(services, lineage(services, spec), SCHEMA.names, gone), to)
 
 
 def _write_parquet(rows: Iterator[pa.RecordBatch], to: IO[bytes]) -> int:
@@ -192,12 +215,12 @@ class _Utf8:
         return self.to.write(text.encode())
 
 
-def write_file(services: Services, spec: RunSpec, to: Path, kind: Format) -> int:
+def write_file(services: Services, spec: RunSpec, to: Path, kind: Format, gone: Counter[str] | None = None) -> int:
     """Write the ledger to a file, all of it or nothing. Raises MachineError where it cannot be written."""
     part = to.with_name(f".{to.name}.part")
     try:
         with part.open("wb") as stream:
-            count = export(services, spec, stream, kind)
+            count = export(services, spec, stream, kind, gone)
         shutil.move(part, to)
     except OSError as error:
         raise full_or_broken(error, to) from error
@@ -206,10 +229,10 @@ def write_file(services: Services, spec: RunSpec, to: Path, kind: Format) -> int
     return count
 
 
-def states(services: Services, spec: RunSpec) -> Mapping[str, int]:
+def states(services: Services, spec: RunSpec, gone: Counter[str] | None = None) -> Mapping[str, int]:
     """How many images are in which state."""
     counts: dict[str, int] = {}
-    for batch in batches(services, lineage(services, spec), ["path", "status"]):
+    for batch in batches(services, lineage(services, spec), ["path", "status"], gone):
         for entry in batch.column("status").value_counts().to_pylist():
             counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
     return counts
@@ -217,7 +240,10 @@ def states(services: Services, spec: RunSpec) -> Mapping[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why images are not done: kind and message, with numbers and names taken out; ``example`` is one of them."""
+    """Why images are not done: kind and message, with numbers and names taken out; ``example`` is one of them.
+
+    ``sent``: whether they are in blob storage; what is not, no retry can do.
+    """
 
     status: str
     error_type: str
@@ -225,29 +251,33 @@ class Cause:
     images: int
     example: str
     example_message: str
+    sent: bool = True
 
 
-def failures(services: Services, spec: RunSpec) -> list[Cause]:
-    """The causes of all images that are not done, the most frequent first."""
-    found: dict[tuple[str, str, str], Cause] = {}
-    for row in undone(services, lineage(services, spec)):
-        key = (row["status"], row["error_type"] or "", cause_of(row["message"] or "", row["path"]))
-        known = found.get(key)
-        example = known or Cause(*key, 0, row["path"], row["message"] or "")
-        found[key] = Cause(*key, example.images + 1, example.example, example.example_message)
+def failures(services: Services, spec: RunSpec, gone: Counter[str] | None = None) -> list[Cause]:
+    """The causes of all images that are not done, the most frequent first; those beyond thousands as one."""
+    found: dict[tuple[str, str, str, bool], Cause] = {}
+    for row in undone(services, lineage(services, spec), Counter(), gone):
+        cause, sent = cause_of(row["message"] or "", row["path"]), row["chunk"] is not None
+        key = (row["status"], row["error_type"] or "", cause, sent)
+        if key not in found and len(found) >= MOST_CAUSES:
+            key = (*key[:2], OTHER_CAUSES, sent)
+        known = found.get(key) or Cause(*key[:3], 0, row["path"], row["message"] or "", sent)
+        found[key] = replace(known, images=known.images + 1)
     return sorted(found.values(), key=lambda cause: (-cause.images, cause.error_type, cause.message))
 
 
-def undone(services: Services, family: Lineage, tally: Counter[str] | None = None) -> Iterator[dict[str, Any]]:
+def undone(
+    services: Services, family: Lineage, tally: Counter[str], gone: Counter[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """Rows of images that are not done, those that still wait not among them: what is known of each, and why.
 
-    ``tally`` counts all images by state.
+    ``tally`` counts all images by state, ``gone`` by run those that no document names any more.
     """
     columns = ["path", "size", "md5", "etag", "status", "error_type", "message", "run", "chunk"]
-    for batch in batches(services, family, columns):
+    for batch in batches(services, family, columns, gone):
         found = batch.column("status").to_pylist()
-        if tally is not None:
-            tally.update(found)
+        tally.update(found)
         wanted = [state not in {"done", "waiting"} for state in found]
         if any(wanted):
             yield from batch.filter(pa.array(wanted)).to_pylist()

@@ -16,7 +16,7 @@ from batchimg.measured import measured
 from batchimg.plan import Plan, canary_name, is_canary, spec_of
 from batchimg.prices import load_prices
 from batchimg.quote import quote
-from batchimg.submit import Submitted, submit
+from batchimg.submit import Submitted, nothing_new, submit
 from batchimg.words import count, size
 from batchimg_worker.contract import RunSpec, Source, run_path
 
@@ -41,7 +41,7 @@ class Line:
         if after is not reduced:
             priced = None
             if after.nothing_new and after.base is not None:
-                return Submitted(after.base, resumed=True, ended=True, known=after.plan.known)
+                return nothing_new(after.base, after.plan)
         services = self._within_budget(after.plan, priced)
         return submit(after.plan, self.name, self.source, services, self.observer)
 
@@ -55,13 +55,13 @@ class Line:
             first = self._done(first, self._within_budget(reduced.plan, priced))
         if self.services.settings.canary != "never":
             canary.check(self.services, first, self.plan.dataset)
-        rest = rest_of(self.services, self.plan, lineage(self.services, first), self.chunk_images)
+        rest = rest_of(self.services, self.plan, lineage(self.services, first, until_damage=True), self.chunk_images)
         self._tell(first, rest.tasks)
         return Reduced(rest, first)
 
     def _canary(self, reduced: Reduced) -> Plan | RunSpec | None:
         """A canary that is to be done, or gone on with; one that is done already; None where none is wanted."""
-        family = lineage(self.services, reduced.base) if reduced.base is not None else ()
+        family = lineage(self.services, reduced.base, until_damage=True) if reduced.base is not None else ()
         known = canary.of_line(family, self.plan)
         if known is not None and known is not family[0]:
             return None  # the line had its canary, and a run after it

@@ -8,6 +8,7 @@ from batchimg.connect import Services
 from batchimg.speed import BLOB_SECONDS, HERE, ON_NODES, Sample, Speed, fitted
 from batchimg.spread import spread
 from batchimg_worker.contract import ImageResult, ResultHeader, RunSpec, parse, parse_lines
+from batchimg_worker.errors import ContractError, ContractVersionError
 
 MOST_RESULTS = 12
 MOST_RECORDS = 1_000  # of one result
@@ -18,7 +19,8 @@ FETCHERS, WRITERS = 6, 24  # threads of the worker's pipeline
 def measured(services: Services, spec: RunSpec) -> Speed | None:
     """The speed of a run on its nodes, from a few results spread over it; None where it has none with images done."""
     paths = [blob.path for blob in services.runs.list(f"{spec.run}/results/")]
-    found = [_sample(services, paths[index]) for index in spread(len(paths), MOST_RESULTS)]
+    tried = (_sample(services, paths[index]) for index in spread(len(paths), MOST_RESULTS))
+    found = [one for one in tried if one is not None]
     failed: Counter[str] = Counter()
     for _, failures in found:
         failed.update(failures)
@@ -27,10 +29,16 @@ def measured(services: Services, spec: RunSpec) -> Speed | None:
     return fitted([sample for sample, _ in found], doubt, f"{images:,} images of run {spec.run}", failed)
 
 
-def _sample(services: Services, path: str) -> tuple[Sample, Counter[str]]:
+def _sample(services: Services, path: str) -> tuple[Sample, Counter[str]] | None:
+    """Images of one result and those that failed, by type; None of a damaged one."""
     lines = services.runs.read_lines(path)
-    header = parse(ResultHeader, next(lines, b""), path)
-    records = list(islice(parse_lines(ImageResult, lines, path), MOST_RECORDS))
+    try:
+        header = parse(ResultHeader, next(lines, b""), path)
+        records = list(islice(parse_lines(ImageResult, lines, path), MOST_RECORDS))
+    except ContractVersionError:
+        raise
+    except ContractError:
+        return None
     done = [record for record in records if record.status == "done"]
     sample = Sample(
         images=len(done),

@@ -1,16 +1,16 @@
 """An order: what a user asked for, from the dataset's name to a run on its way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchimg import budget
 from batchimg.chunk import Cut
 from batchimg.connect import Services, check_pool
 from batchimg.containers import create_containers
-from batchimg.damaged import mend_damaged
+from batchimg.damaged import as_if_mended, mend_damaged
 from batchimg.dataset import Dataset
 from batchimg.estimate import Estimate
-from batchimg.events import Observer, nobody
-from batchimg.incremental import Reduced, check_is_there, reduce_plan
+from batchimg.events import Observer, Told, nobody
+from batchimg.incremental import Reduced, check_is_there, foresee, reduce_plan
 from batchimg.line import Line
 from batchimg.plan import Plan, check_name, clean_name, is_canary, make_plan
 from batchimg.quote import quote
@@ -18,9 +18,10 @@ from batchimg.recipes import Instructions
 from batchimg.scan import is_url, scan, scan_blobs, source_of
 from batchimg.settings import Settings
 from batchimg.split import with_bands
-from batchimg.submit import Submitted, finish_submit
+from batchimg.submit import Submitted, finish_submit, nothing_new
 from batchimg.tiles import check_tiles
 from batchimg.upload import place_of, upload
+from batchimg.words import count
 from batchimg_worker.contract import Limits, Source
 from batchimg_worker.naming import check_paths
 from batchimg_worker.storage import Container
@@ -72,6 +73,21 @@ class Order:
         found = self._checked(scan_blobs(self.dataset, source, store), (store.container(source.container), source))
         return self._plan(found), source
 
+    def foreseen(
+        self, services: Services, plan: Plan, source: Source, observer: Observer = nobody
+    ) -> tuple[Services, Plan]:
+        """What a submit would do: its plan, and the services as it would find them. Nothing is written.
+
+        The observer is told of damage that the submit would mend, or work around.
+        """
+        services = replace(services, looks_only=True)
+        if not self.everything:
+            services = as_if_mended(services, plan, self._name(plan), source, observer)
+            reduced = foresee(services, plan, self._name(plan), source, self.chunk_images)
+            _tell_of_damage(reduced, observer)
+            plan = reduced.plan
+        return services, plan
+
     def reduced(self, services: Services, plan: Plan, source: Source) -> Reduced:
         """The plan without what the latest run over these images has, unless everything is wanted."""
         if self.everything:
@@ -105,10 +121,11 @@ class Order:
             sent, source = upload(found, services.store, services.settings.upload_threads, observer)
             plan = self._plan(sent)
         reduced = self.reduced(services, plan, source)
+        _tell_of_damage(reduced, observer)
         if reduced.base is not None:
             finish_submit(services, reduced.base)
         if reduced.base is not None and reduced.nothing_new:
-            return Submitted(reduced.base, resumed=True, ended=True, known=reduced.plan.known)
+            return nothing_new(reduced.base, reduced.plan)
         name = self._name(plan)
         if resume and not (reduced.base is not None and is_canary(reduced.base.run)):
             check_is_there(services, reduced.plan, name, source)
@@ -140,6 +157,11 @@ class Order:
 
     def _plan(self, dataset: Dataset) -> Plan:
         return make_plan(dataset, self.instructions, self.limits, Cut(self.chunk_images))
+
+
+def _tell_of_damage(reduced: Reduced, observer: Observer) -> None:
+    for message, images in sorted(reduced.damage.items()):
+        observer(Told(f"{message}: what became of {count(images, 'image')} is not known, so that is done again."))
 
 
 def _check(services: Services) -> None:

@@ -25,7 +25,8 @@ NAME = re.compile(rf"^[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST_NAME - 1}}}$")
 class Plan:
     """What a submit would do. ``chunks`` are ranges of the dataset's images; those of ``split`` have others.
 
-    With a ``parent`` the dataset is what that run left to do; ``known`` images are not in it.
+    With a ``parent`` the dataset is what that run left to do; ``known`` images are not in it, ``failed_before`` of them
+    because they failed there.
     """
 
     dataset: Dataset
@@ -36,6 +37,7 @@ class Plan:
     known: int = 0
     attachments: tuple[Attached, ...] = ()
     split: tuple[SplitImage, ...] = ()
+    failed_before: int = 0
 
     @property
     def tasks(self) -> int:
@@ -133,7 +135,19 @@ def canary_name(name: str) -> str:
 
 def is_named(run: str, name: str) -> bool:
     """Whether a run, by its id, is one of this name, its retries and its canary among them."""
-    return run.startswith(f"{canary_name(name)}-") if is_canary(run) else name_of(run) == name
+    return run.startswith(f"{canary_name(name)}-") if is_canary(run) else name_of(run) == name or is_retry(run, name)
+
+
+def retry_name(name: str, number: int) -> str:
+    """The name of a retry of a run of this name."""
+    suffix = f"-r{number}"
+    return name[: LONGEST_NAME - len(suffix)] + suffix
+
+
+def is_retry(run: str, name: str) -> bool:
+    """Whether a run, by its id, is a retry of one of this name."""
+    found = re.search(r"-r(\d+)-[0-9a-f]{10}$", run)
+    return found is not None and run.startswith(f"{retry_name(name, int(found[1]))}-")
 
 
 def check_name(name: str) -> str:

@@ -48,7 +48,7 @@ def _had_canary(services: Services | None, plan: Plan) -> bool:
     """Whether the line that a plan goes on had its canary; what is new then has none."""
     if services is None or plan.parent is None:
         return False
-    return of_line(lineage(services, read_run(services.runs, plan.parent)), plan) is not None
+    return of_line(lineage(services, read_run(services.runs, plan.parent), until_damage=True), plan) is not None
 
 
 def speed_of(settings: Settings, plan: Plan, services: Services | None) -> Speed:
@@ -69,7 +69,7 @@ def earlier(services: Services, plan: Plan) -> Speed | None:
     """The speed of the latest run that did the same to images; the plan's own line comes first."""
     runs = all_runs(services)
     line = next((spec for spec in runs if spec.run == plan.parent), None)
-    for spec in (*(lineage(services, line) if line else ()), *runs):
+    for spec in (*(lineage(services, line, until_damage=True) if line else ()), *runs):
         if _same(spec, plan) and (speed := measured(services, spec)) is not None:
             return speed
     return None

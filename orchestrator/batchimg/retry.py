@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import Any
 
 from batchimg.budget import limited
@@ -16,7 +15,7 @@ from batchimg.errors import InputError
 from batchimg.events import Observer, nobody
 from batchimg.ledger import batches, cause_of, undone
 from batchimg.lineage import Lineage, lineage
-from batchimg.plan import LONGEST_NAME, Plan, is_canary, make_plan, name_of, spec_of
+from batchimg.plan import Plan, is_canary, make_plan, name_of, retry_name, spec_of
 from batchimg.quote import quote
 from batchimg.recipes import Attached, Instructions
 from batchimg.runs import latest_descendant
@@ -79,7 +78,6 @@ def plan_retry(services: Services, spec: RunSpec, wanted: Wanted) -> Retry:
     if now.state == "deleting":
         raise InputError(f"run {tip.run} is being deleted", f"Finish that: batchimg delete {tip.run}; or submit anew.")
     if now.is_over:
-        _check_manifests(services, tip)
         return _plan(services, family, wanted)
     if len(family) > 1:  # a retry that was interrupted while it was submitted is gone on with
         again = _of_rest(services, family[1:], _rest(services, family[1:], wanted))
@@ -91,23 +89,18 @@ def plan_retry(services: Services, spec: RunSpec, wanted: Wanted) -> Retry:
     )
 
 
-def _check_manifests(services: Services, spec: RunSpec) -> None:
-    """Raise InputError where nobody knows any more which images a chunk without a result had."""
-    known = {
-        int(PurePosixPath(blob.path).stem)
-        for part in ("manifests", "results")
-        for blob in services.runs.list(f"{spec.run}/{part}/")
-    }
-    gone = sum(chunk not in known for chunk in range(spec.chunks))
-    if gone:
+def _check_known(gone: Counter[str]) -> None:
+    """Raise InputError where nobody knows any more which images a chunk had that is not done."""
+    for run, images in gone.items():
         raise InputError(
-            f"the manifests of {count(gone, 'chunk')} of run {spec.run} are gone, which are not done",
+            f"{count(images, 'image')} of run {run} have no record, and the manifests that name them are gone",
             "The same `batchimg submit` writes them anew, and does what is left.",
         )
 
 
 def _plan(services: Services, family: Lineage, wanted: Wanted) -> Retry:
     rest = _rest(services, family, wanted)
+    _check_known(rest.gone)
     if not rest.paths:
         raise NothingToRetry(family[0], _hint(family[0], rest, wanted))
     return _of_rest(services, family, rest)
@@ -115,7 +108,7 @@ def _plan(services: Services, family: Lineage, wanted: Wanted) -> Retry:
 
 def _rest(services: Services, family: Lineage, wanted: Wanted) -> "_Rest":
     rest = _Rest(frozenset(one.run for one in family if one.limits.split is not None))
-    for row in rest.sent(undone(services, family, rest.states), wanted):
+    for row in rest.sent(undone(services, family, rest.states, rest.gone), wanted):
         rest.add(row)
     return rest
 
@@ -170,6 +163,7 @@ class _Rest:
         self._tags: list[str] = []
         self.quarantined = self.unsent = 0
         self.states = Counter[str]()
+        self.gone = Counter[str]()
 
     def sent(
         self, rows: Iterator[dict[str, Any]], wanted: Callable[[dict[str, Any]], bool]
@@ -206,8 +200,7 @@ class _Rest:
 
 def _name(family: Lineage) -> str:
     """`photos-r2` for the second retry in a row of `photos-…`, whose canary does not count."""
-    suffix = f"-r{sum(not is_canary(spec.run) for spec in family) or 1}"
-    return name_of(family[-1].run)[: LONGEST_NAME - len(suffix)] + suffix
+    return retry_name(name_of(family[-1].run), sum(not is_canary(spec.run) for spec in family) or 1)
 
 
 def _hint(tip: RunSpec, rest: _Rest, wanted: Wanted) -> str:

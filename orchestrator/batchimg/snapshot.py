@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from batchimg.batch_look import Look
 from batchimg.batch_values import TaskCounts
 from batchimg.connect import Services
+from batchimg.damaged_results import damage_of
 from batchimg.errors import ServiceError
 from batchimg.refusal import Refusal, refusal_of
 from batchimg.seen import JobSeen, NodeSeen, PoolSeen, PreparationSeen, TaskSeen
@@ -14,6 +15,7 @@ from batchimg.watch import RunStatus, open_beats, status
 from batchimg_worker.contract import Heartbeat, RunSpec
 
 START_FAILED = "starttaskfailed"
+MOST_READ = 50  # results, and as many manifests
 FAILED = "executionInfo/result eq 'failure'"
 
 
@@ -33,7 +35,9 @@ class Snapshot:
 
     Lists of tasks and nodes hold the first few of them, counts count all; states of nodes are in lower case. ``pool``
     is None where it does not exist, ``job`` where there is none. ``unreachable`` says why Azure Batch told nothing:
-    then all else of it is empty. Of a run that is over, only its job and its failed tasks are read.
+    then all else of it is empty. Of a run that is over, only its job and its failed tasks are read. ``damage`` says
+    what is wrong with results and manifests of a run that is over, or of which tasks failed and none runs; some dozens
+    are read.
     """
 
     at: datetime
@@ -52,6 +56,7 @@ class Snapshot:
     beats: tuple[Beat, ...] = ()
     refusal: Refusal | None = None
     unreachable: str = ""
+    damage: tuple[str, ...] = ()
 
     def age(self, moment: datetime | None) -> float | None:
         """Seconds since then, never below 0, for clocks differ; None where the moment is not known."""
@@ -67,13 +72,19 @@ class Snapshot:
 def take(services: Services, spec: RunSpec, now: RunStatus | None = None) -> Snapshot:
     """Look at a run; ``now`` is its status, if that is known already."""
     bare = Snapshot(at=datetime.now(UTC), run=now or status(services, spec), pool_id=services.settings.pool)
+    if bare.run.state in {"completed", "failed", "cancelled"}:
+        bare = replace(bare, damage=damage_of(services, spec, MOST_READ))
     try:
         jobs = services.batch.look.jobs(spec.run)
         if not jobs:
             return replace(_with_pool(bare, services), refusal=refusal_of(services.runs, spec.run))
         known = replace(bare, job=jobs[-1], pool_id=jobs[-1].pool or bare.pool_id)
         known = _with_tasks(known, jobs[-1], services)
-        return known if known.run.is_over else _with_pool(_with_beats(known, services), services)
+        if known.run.is_over:
+            return known
+        if known.counts.failed and not known.counts.running:
+            known = replace(known, damage=damage_of(services, spec, MOST_READ))
+        return _with_pool(_with_beats(known, services), services)
     except ServiceError as error:
         return replace(bare, unreachable=error.message)
 

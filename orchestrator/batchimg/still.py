@@ -9,6 +9,7 @@ from batchimg.snapshot import take
 from batchimg.watch import RunStatus
 from batchimg.why import Verdict, reason_of
 from batchimg_worker.contract import RunSpec
+from batchimg_worker.errors import StorageError
 
 STILL_SECONDS = 5.0  # before a run that is watched is asked why
 AGAIN_SECONDS = 15.0  # between two questions
@@ -23,7 +24,10 @@ def with_reason(services: Services, spec: RunSpec, status: RunStatus) -> RunStat
     """The status, with the reason as its note where nothing moves and something can be said of it."""
     if not stands_still(status):
         return status
-    finding = reason_of(take(services, spec, status)).finding
+    try:
+        finding = reason_of(take(services, spec, status)).finding
+    except StorageError:
+        return status  # blob storage has gone since
     if finding.verdict is Verdict.NO_ANSWER:
         return status  # its own note says that already
     return replace(status, note=f"{finding.sentence} {finding.todo} (batchimg why {spec.run})")

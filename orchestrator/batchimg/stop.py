@@ -11,6 +11,7 @@ from batchimg.runs import cancel
 from batchimg.watch import RunStatus
 from batchimg.words import money
 from batchimg_worker.contract import RunSpec
+from batchimg_worker.errors import StorageError
 
 COST_SECONDS = 15.0  # between two looks at what was spent
 
@@ -65,7 +66,10 @@ class Bounds:
         if self._most is None or (self._looked is not None and now - self._looked < COST_SECONDS):
             return None
         self._looked = now
-        spent = self._spent()
+        try:
+            spent = self._spent()
+        except StorageError:
+            return None  # it cannot be asked now; it is the next time
         if spent <= self._most:
             return None
         return RunFailed(

@@ -9,6 +9,7 @@ from itertools import pairwise
 from batchimg.batch_errors import JobDone
 from batchimg.batch_values import JobSpec, TaskLimits, TaskSpec, job_id
 from batchimg.connect import Services
+from batchimg.damaged_results import remove_damaged_results
 from batchimg.deletion import is_being_deleted
 from batchimg.events import Observer, Progressed, nobody
 from batchimg.parallel import in_parallel
@@ -41,12 +42,14 @@ class Submitted:
     """A run that is on its way. ``resumed`` if it was there before, ``ended`` if it has nothing left to do.
 
     ``known`` images need nothing: the run's parent has done them; where it has ended, all that it and its parents have.
+    ``failed_before`` of these failed in a parent, and would fail again: the submit leaves them alone.
     """
 
     spec: RunSpec
     resumed: bool
     ended: bool
     known: int = 0
+    failed_before: int = 0
 
 
 def submit(plan: Plan, name: str, source: Source, services: Services, observer: Observer = nobody) -> Submitted:
@@ -59,26 +62,31 @@ def submit(plan: Plan, name: str, source: Source, services: Services, observer: 
     half_deleted = is_being_deleted(services, spec.run)
     known = None if half_deleted else _existing(services, spec.run)
     jobs = services.batch.jobs(spec.run)
-    if known is None or services.runs.stat(rejected_path(spec.run)) is None:
-        _write_rejected(plan, spec, services)
+    _write_rejected(plan, spec, services)
     if known is None:
         for one in plan.attachments:
             services.runs.write(attachment_path(spec.run, one.attachment), one.content)
         services.runs.write(run_path(spec.run), dump(spec))
     if half_deleted:  # results went first: what has one has its pictures
         services.runs.delete(deleting_path(spec.run))
+    remove_damaged_results(services, spec, observer)
     missing = _missing(services, spec)
     if not missing:
         finish_submit(services, spec)
         total = plan.known + len(plan.dataset) if plan.known else 0
-        return Submitted(known or spec, resumed=known is not None, ended=True, known=total)
+        return Submitted(known or spec, known is not None, ended=True, known=total, failed_before=plan.failed_before)
     _write_manifests(plan, spec, services, observer)
     number = 1 if not jobs else jobs[-1].number + (jobs[-1].state in ENDED)
     try:
         _start(services, spec, job_id(spec.run, number), missing, observer)
     except JobDone:  # it has ended since it was looked at
         return submit(plan, name, source, services, observer)
-    return Submitted(known or spec, resumed=known is not None, ended=False, known=plan.known)
+    return Submitted(known or spec, known is not None, False, plan.known, plan.failed_before)
+
+
+def nothing_new(base: RunSpec, plan: Plan) -> Submitted:
+    """What a submit gives that has nothing to do: a run and those before it have all that its plan was made of."""
+    return Submitted(base, resumed=True, ended=True, known=plan.known, failed_before=plan.failed_before)
 
 
 def finish_submit(services: Services, spec: RunSpec) -> None:

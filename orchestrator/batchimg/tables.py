@@ -30,6 +30,7 @@ STATE_STYLES = {
     "failed": "red",
     "deleting": "yellow",
 }
+MOST_CAUSES = 50
 MOST_REJECTED = 10
 MOST_SLOW = 3
 
@@ -60,7 +61,8 @@ def plan_values(plan: "Plan") -> dict[str, Any]:
     return {
         "dataset": plan.dataset.label,
         "images": len(plan.dataset),
-        "done_before": plan.known,
+        "done_before": plan.known - plan.failed_before,
+        "failed_before": plan.failed_before,
         "parent": plan.parent,
         "bytes": plan.dataset.bytes,
         "chunks": plan.tasks,
@@ -94,8 +96,11 @@ def plan_table(plan: "Plan", *more: tuple[str, object], again: bool = False) -> 
         all_again = "" if again else "; --all does them again"
         rows[1:2] = [
             ("Again" if again else "New", f"{count(len(dataset), 'image')} ({size(dataset.bytes)})"),
-            ("Done before", f"{count(plan.known, 'image')}, in run {plan.parent}{all_again}"),
+            ("Done before", f"{count(plan.known - plan.failed_before, 'image')}, in run {plan.parent}{all_again}"),
         ]
+        if plan.failed_before:
+            told = f"{count(plan.failed_before, 'image')}; batchimg failures {plan.parent} tells why"
+            rows.insert(3, ("Failed before", told))
     if dataset.ignored or dataset.hidden:
         rows.append(("Left alone", f"{dataset.ignored:,} other files, {dataset.hidden:,} hidden"))
     rows += [("Goes along", f"{one.attachment.name} ({size(one.attachment.size)})") for one in plan.attachments]
@@ -170,10 +175,24 @@ def failures_table(causes: "list[Cause]") -> Table:
     table.add_column("Images", justify="right")
     for name in ("State", "Cause", "Example"):
         table.add_column(name, overflow="fold")
-    for cause in causes:
+    for cause in causes[:MOST_CAUSES]:
         reason = Text(f"{cause.error_type}: {cause.message}")
         table.add_row(f"{cause.images:,}", cause.status, reason, Text(cause.example))
+    rest = causes[MOST_CAUSES:]
+    if rest:
+        images = sum(cause.images for cause in rest)
+        table.add_row(f"{images:,}", "", f"{len(rest):,} more causes; --json lists them all", "")
     return table
+
+
+def next_actions(causes: "list[Cause]", run: str) -> Iterator[str]:
+    """What to type for images that are not done, by what they are."""
+    if any(cause.sent and cause.status != "quarantined" for cause in causes):
+        yield f"batchimg retry {run}   does them again; --cause TEXT those of one cause alone"
+    if any(cause.status == "quarantined" for cause in causes):
+        yield f"batchimg retry {run} --include-quarantined   tries also those that ended their worker"
+    if any(not cause.sent for cause in causes):
+        yield "What was never sent: mend it, and type the same `batchimg submit` again"
 
 
 def runs_table(specs: "list[RunSpec]") -> Table:

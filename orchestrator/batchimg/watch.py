@@ -7,22 +7,26 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Literal
 
 from batchimg.batch_values import FailedTask, Job, TaskCounts
-from batchimg.beats import heartbeats_of, results_of
+from batchimg.beats import heartbeats_of, look_at_results, results_of
 from batchimg.connect import Services
 from batchimg.deletion import is_being_deleted
 from batchimg.errors import RunFailed, ServiceError, UnknownRun
 from batchimg_worker.contract import Heartbeat, RunSpec, run_path
+from batchimg_worker.errors import StorageError
 
 NO_JOB = "There is no job. If the submit was interrupted, or the job deleted, type it again: it goes on where it was."
+OUTAGE_SECONDS = 600.0  # of blob storage that `follow` rides out
+AWAY = frozenset({"Unreachable", "ServerBusy", "InternalError", "OperationTimedOut"})
 PATIENCE_SECONDS = 60.0  # how long `follow` waits for a job to appear
 JOB_GONE = "Its job was deleted. Type the same `batchimg submit`: it does what is missing."
 DELETING = "A deletion of it was begun, and is at work or was interrupted: `batchimg delete` of it goes on."
+DAMAGE = "its chunk counts as not done; the same `batchimg submit`, or `batchimg retry`, does it again."
 State = Literal["submitting", "running", "completed", "cancelled", "failed", "deleting"]
 OVER = frozenset({"completed", "cancelled", "failed", "deleting"})
 NOT_SENT = "NotSent"  # the cause of images that stayed behind
@@ -97,10 +101,11 @@ class RunStatus:
 def status(services: Services, spec: RunSpec) -> RunStatus:
     """A run as it is now; it works after its job and its nodes are gone."""
     with ThreadPoolExecutor(2, thread_name_prefix="status") as both:
-        reading = [both.submit(part, services, spec.run) for part in (results_of, heartbeats_of)]
+        reading = both.submit(look_at_results, services, spec.run)
+        reading_beats = both.submit(heartbeats_of, services, spec.run)
         job, counts, nodes, note = _ask_batch(services, spec)
-        results, running = (one.result() for one in reading)
-    beats = running | results
+        found, running = reading.result(), reading_beats.result()
+    results, beats = found.beats, running | found.beats
     if (job is None or job.state == "deleting") and is_being_deleted(services, spec.run):
         state: State = "deleting"
         note = DELETING
@@ -108,6 +113,8 @@ def status(services: Services, spec: RunSpec) -> RunStatus:
         state = _state(spec, job, len(results))
         if state == "submitting" and beats and note == NO_JOB:  # a task has run: there was a job
             state, note = ("running", None) if _beats_still(beats.values()) else ("failed", JOB_GONE)
+    if found.damage and note in {None, NO_JOB, JOB_GONE}:
+        note = f"{found.damage[0]}: {DAMAGE}"
     failed_tasks: tuple[FailedTask, ...] = ()
     if job is not None and counts.failed:
         last = str(spec.chunks)
@@ -144,17 +151,30 @@ def tallies(services: Services, run: str) -> list[ChunkTally]:
 def follow(services: Services, spec: RunSpec, seconds: float = 1.0) -> Iterator[RunStatus]:
     """The status again and again until the run is over; the last one is final.
 
-    Raises RunFailed where there is no job to wait for, for a minute.
+    Where blob storage cannot be reached for some minutes, the last one comes again and its note says so; where it
+    cannot at the beginning, or for longer, raises StorageError. Raises RunFailed where there is no job to wait for,
+    for a minute.
     """
-    last_job = time.monotonic()
+    last_job = last_answer = time.monotonic()
+    now: RunStatus | None = None
     while True:
-        now = status(services, spec)
+        try:
+            now = status(services, spec)
+            gone = now.state == "submitting" and services.runs.stat(run_path(spec.run)) is None
+        except StorageError as error:
+            if error.code not in AWAY or now is None or time.monotonic() - last_answer > OUTAGE_SECONDS:
+                raise
+            yield replace(now, note=f"{error.message}: the run goes on without this laptop; asking again.")
+            last_job = time.monotonic()
+            time.sleep(seconds)
+            continue
+        last_answer = time.monotonic()
         yield now
         if now.is_over:
             return
         if now.state != "submitting":
             last_job = time.monotonic()
-        elif services.runs.stat(run_path(spec.run)) is None:
+        elif gone:
             raise UnknownRun(f"run {spec.run} has been deleted")
         elif time.monotonic() - last_job > PATIENCE_SECONDS:
             raise RunFailed(f"run {spec.run} has no job to wait for", now.note or NO_JOB)

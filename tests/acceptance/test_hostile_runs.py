@@ -13,10 +13,10 @@ from made_images import noise
 from batchimg.connect import Services, connect
 from batchimg.download import MARK, PARTS, Folder, download
 from batchimg.errors import InputError
+from batchimg.events import Told
 from batchimg.runs import all_runs, find_run
 from batchimg.settings import load_settings
 from batchimg_worker.contract import ImageResult, Output, ResultHeader, dump, result_path, run_path
-from batchimg_worker.errors import ContractError
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden" / "run-v1.json"
 PICTURE = b"pixels"
@@ -113,12 +113,15 @@ def test_a_link_that_stays_in_the_folder_and_a_folder_that_is_a_link_are_the_use
 
 
 @pytest.mark.parametrize("path", ["../../evil.png", "/etc/evil.png", "..\\evil.png", "C:\\evil.png", "a\0.png"])
-def test_a_hostile_result_is_refused_and_nothing_is_written_beside_the_folder(services, tmp_path, path):
+def test_a_hostile_result_is_told_and_nothing_is_written_beside_the_folder(services, tmp_path, path):
     output = {"variant": "flip-vertical", "path": path, "size": 1, "md5": "0" * 32, "width": 1, "height": 1}
     spec = written(services, "hostile", outputs=[output])
-    with pytest.raises(ContractError, match="no safe path"):
-        download(services, spec, Folder(tmp_path / "to"))
-    assert files(tmp_path) == ["to", "to/.batchimg-run", "to/flip-vertical", "to/flip-vertical/a.png"]
+    told: list = []
+    assert download(services, spec, Folder(tmp_path / "to"), observer=told.append).damaged == 1
+    assert any("no safe path" in event.text for event in told if isinstance(event, Told))
+    assert (tmp_path / "to" / "results.jsonl").read_bytes() == b""
+    inside = ["flip-vertical", "flip-vertical/a.png", "results.jsonl"]
+    assert files(tmp_path) == ["to", "to/.batchimg-run", *(f"to/{name}" for name in inside)]
 
 
 def test_a_run_that_calls_itself_a_path_is_not_taken_for_one(batchimg, services, tmp_path):

@@ -141,10 +141,12 @@ def test_a_retry_does_what_is_not_done_and_both_runs_are_seen_as_one(batchimg, t
 def long_ledger(runs) -> Iterator[str]:
     """A run that nobody made, whose ledger is longer than what is written at once."""
     golden, run = Path(__file__).parents[1] / "contract" / "golden", "long-0123456789"
-    spec = json.loads((golden / "run-v1.json").read_text()) | {"run": run, "chunks": 1, "rejected": 0}
-    header, record, *_ = (golden / "result-v1.jsonl").read_bytes().splitlines(keepends=True)
-    runs.write(run_path(run), json.dumps(spec).encode())
-    runs.write(result_path(run, 0), header + record * 2_000)
+    spec = json.loads((golden / "run-v1.json").read_text())
+    header, record, *_ = map(json.loads, (golden / "result-v1.jsonl").read_text().splitlines())
+    lines = [header | {"run": run, "done": 2_000, "failed": 0}]
+    lines += [record | {"path": f"{number}.jpg"} for number in range(2_000)]
+    runs.write(run_path(run), json.dumps(spec | {"run": run, "chunks": 1, "images": 2_000, "rejected": 0}).encode())
+    runs.write(result_path(run, 0), "\n".join(map(json.dumps, lines)).encode())
     yield run
     for blob in list(runs.list(f"{run}/")):
         runs.delete(blob.path)
@@ -177,7 +179,9 @@ def test_a_merge_knows_results_parts_and_chunks_without_either(batchimg, runs):
     for chunk in range(4):
         runs.write(manifest_path(run, chunk), (golden / "manifest-v1.jsonl").read_bytes())
     runs.write(result_path(run, 0), (golden / "result-v1.jsonl").read_bytes())
-    runs.write(result_path(run, 1), (golden / "result-v1-attempts.jsonl").read_bytes())
+    runs.write(
+        result_path(run, 1), (golden / "result-v1-attempts.jsonl").read_bytes().replace(b'"chunk":0', b'"chunk":1', 1)
+    )
     runs.write(part_path(run, 1), b"what a late delivery left")
     runs.write(part_path(run, 2), (golden / "part-v1.jsonl").read_bytes() + b'{"path": "half')
     beat = (golden / "heartbeat-v1-attempt.json").read_text().strip()

@@ -10,8 +10,12 @@ from made_images import noise
 from batchimg.collect import rejected
 from batchimg.errors import UnknownRun
 from batchimg.events import Told
+from batchimg.order import Order
 from batchimg.plan import is_canary
+from batchimg.recipes import read_instructions
+from batchimg.retry import Wanted, plan_retry, start_retry
 from batchimg.runs import find_run
+from batchimg.settings import Settings
 from batchimg.watch import status
 from batchimg_worker.contract import ledger_path, result_path, run_path
 from batchimg_worker.errors import ContractError
@@ -130,3 +134,46 @@ def test_a_run_whose_description_is_damaged_says_what_to_type_and_that_mends_it(
     assert (again.ended, again.spec.run) == (True, run)
     assert status(services, find_run(services, run)).all_done
     assert services.runs.stat(result_path(run, 0)).etag == before
+
+
+def test_what_a_retry_has_done_is_not_done_again_by_the_same_submit(services, tmp_path):
+    folder = noise(tmp_path / ("retried-" + 40 * "x"), 3, side=24)  # a name that a retry's has to be cut for
+    first = placed(services, folder, chunk_images=1).spec
+    assert ended(services, first).all_done
+    until(lambda: services.batch.jobs(first.run)[-1].state == "completed", "the end of the job")
+    services.runs.delete(result_path(first.run, 1))
+    retried = start_retry(services, plan_retry(services, first, Wanted())).spec
+    assert (retried.images, ended(services, retried).all_done) == (1, True)
+    again = placed(services, folder, chunk_images=1)
+    assert (again.spec.run, again.ended, again.known) == (retried.run, True, 3)
+    assert services.runs.stat(result_path(first.run, 1)) is None
+    noise(folder, 1, side=24, name="more-{}.png")
+    grown = placed(services, folder, chunk_images=1)
+    assert (grown.spec.parent, grown.spec.images, grown.known) == (retried.run, 1, 3)
+    assert ended(services, grown.spec).all_done
+
+
+def test_a_plan_of_blobs_that_are_done_says_so(services, tmp_path):
+    blobs = Unsummed(services, "planned/")
+    for file in noise(tmp_path / "blobs", 2, side=24).iterdir():
+        blobs.write(file.name, file.read_bytes())
+    spec = placed(services, blobs.url).spec
+    assert ended(services, spec).all_done
+    order = Order.of(Settings(), blobs.url, read_instructions(None, ["flip=horizontal"], ()))
+    _, plan = order.foreseen(services, *order.plan_blobs(services))
+    assert (len(plan.dataset), plan.known, plan.parent) == (0, 2, spec.run)
+
+
+def test_an_image_that_failed_before_makes_every_night_fail_until_it_is_mended(batchimg, services, tmp_path):
+    folder = noise(tmp_path / "stubborn", 5, side=24)
+    (folder / "0001.png").write_bytes(b"no image at all")
+    first = placed(services, folder, canary=4, max_failures="50%")
+    assert ended(services, first.spec).all_done  # the canary met it
+    assert first.failed_before == 1
+    noise(folder, 1, side=24, name="more-{}.png")
+    done = batchimg("submit", "--dataset", folder, "--op", "flip=horizontal", "--wait", "--json", expect=1)
+    assert "1 image of this dataset failed before" in done.stderr
+    night = placed(services, folder)
+    assert (night.ended, night.failed_before) == (True, 1)
+    (folder / "0001.png").unlink()
+    assert placed(services, folder).failed_before == 0

@@ -11,15 +11,14 @@ from batchimg_worker.contract import (
     ImageEntry,
     ImageResult,
     Output,
-    ResultHeader,
     band_path,
     bands_prefix,
-    parse,
     parse_lines,
     result_path,
 )
 from batchimg_worker.errors import BandsMissing, ContractError, InputError, StorageError
 from batchimg_worker.ranged import read_ahead
+from batchimg_worker.results import header_of
 from batchimg_worker.storage import Container
 from batchimg_worker.tiles.files import fetch
 
@@ -58,7 +57,7 @@ class BandStore:
                 f"band {number} of {total} cannot be joined: the task of chunk {chunk} ended without a result",
                 f"Its log: batchimg logs {self.run} --chunk {chunk}.",
             ) from None
-        parse(ResultHeader, next(lines, b""), path)
+        header_of(lines, self.run, chunk)
         record = next(parse_lines(ImageResult, lines, path), None)
         if record is None or record.band is None:
             raise ContractError(f"{path} has no record of a band")

@@ -4,7 +4,9 @@ It outlives the process that works on the chunk, so that another one goes on aft
 finds the file, the next attempt of the task, on whatever node, the blob (the chunk's part).
 """
 
+import logging
 import os
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,10 +26,12 @@ from batchimg_worker.contract import (
     part_path,
     whole_lines,
 )
-from batchimg_worker.errors import StorageError
+from batchimg_worker.errors import ContractError, ContractVersionError, StorageError
 from batchimg_worker.node import Node, peak_memory_bytes
 from batchimg_worker.storage import Container
 from batchimg_worker.version import __version__
+
+log = logging.getLogger(__name__)
 
 AGAIN = "\0again"  # behind the path of a suspect in hand: no path has a NUL
 
@@ -173,16 +177,29 @@ def _last_beat(runs: Container, chunk: tuple[str, int]) -> Heartbeat | None:
 
 
 def _earlier(runs: Container, chunk: tuple[str, int], beat: Heartbeat) -> tuple[tuple[Attempt, ...], Iterator[bytes]]:
-    """Attempts before this one, and the lines of their records."""
-    path = part_path(*chunk)
-    lines = whole_lines(iter(_read_or(runs, path, b"").splitlines()))
-    head = next(lines, None)
-    attempts = parse(PartHeader, head, path).attempts if head is not None else ()
+    """Attempts before this one, and the lines of their records; none of a part that is damaged."""
+    attempts, lines = _of_part(runs, chunk)
     number = beat.attempt or 1
     if not attempts or attempts[-1].number < number:
         vanished = Attempt(number=number, node=beat.node, worker_version=__version__, started=beat.started)
         attempts = (*attempts, vanished)
-    return attempts, lines
+    return attempts, iter(lines)
+
+
+def _of_part(runs: Container, chunk: tuple[str, int]) -> tuple[tuple[Attempt, ...], list[bytes]]:
+    path = part_path(*chunk)
+    lines = list(whole_lines(iter(_read_or(runs, path, b"").splitlines())))
+    if not lines:
+        return (), []
+    try:
+        head = parse(PartHeader, lines[0], path)
+        deque(parse_lines(ImageResult, iter(lines[1:]), path), maxlen=0)
+    except ContractVersionError:
+        raise
+    except ContractError as error:
+        log.warning("%s: all of the chunk is done anew", error.message)
+        return (), []
+    return head.attempts, lines[1:]
 
 
 def _read_or(runs: Container, path: str, otherwise: bytes) -> bytes:

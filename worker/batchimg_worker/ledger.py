@@ -2,7 +2,8 @@
 
 A run's last task merges it; so can a laptop. Memory is that of some results at a time, whatever the size of the run.
 An image of a chunk that has neither result nor part has a row too: it is lost, and the row says why as far as blob
-storage knows.
+storage knows. So has one of which a damaged result says nothing. An image that no document names any more has none:
+there are fewer rows than the run has images.
 """
 
 import hashlib
@@ -27,7 +28,6 @@ from batchimg_worker.contract import (
     ImageResult,
     ManifestHeader,
     PartHeader,
-    ResultHeader,
     RunSpec,
     heartbeat_path,
     ledger_path,
@@ -39,7 +39,8 @@ from batchimg_worker.contract import (
     result_path,
     whole_lines,
 )
-from batchimg_worker.errors import ContractError, StorageError
+from batchimg_worker.errors import ContractError, ContractVersionError, StorageError
+from batchimg_worker.results import DAMAGED, check_count, header_of
 from batchimg_worker.storage import Blob, Container
 
 STATES = ("done", "failed", "quarantined", "lost", "waiting")
@@ -115,26 +116,29 @@ def publish(runs: Container, run: str, file: Path, merged: Merged) -> None:
 def merge(runs: Container, spec: RunSpec, to: Path, *, over: bool) -> Merged:
     """Write a run's ledger to a file. ``over``: an image without a record is lost, and not waiting.
 
-    Raises StorageError, and ContractError for a result that is not what the contract says.
+    Raises StorageError, and ContractVersionError for a result of another version.
     """
     found = find(runs, spec.run)
-    counts: Counter[str] = Counter()
     try:
-        with pq.ParquetWriter(to, SCHEMA, compression="zstd", use_dictionary=_FEW_VALUES) as writer:
-            group: list[pa.RecordBatch] = []
-            rows = _rows(_Reader(runs, spec, found), over=over)
-            while batch := list(islice(rows, ROWS_AT_ONCE)):
-                counts.update(row["status"] for row in batch)
-                group.append(pa.RecordBatch.from_pylist(batch, schema=SCHEMA))
-                if sum(len(one) for one in group) >= ROWS_A_GROUP:
-                    writer.write_table(pa.Table.from_batches(group))
-                    group.clear()
-            if group:
+        counts = _write(to, _rows(_Reader(runs, spec, found), over=over))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):  # of Arrow, or on the way to it
+        counts = _write(to, _rows(_Reader(runs, spec, found, strict=True), over=over))
+    return Merged(counts, found.fingerprint)
+
+
+def _write(to: Path, rows: Iterator[_Row]) -> Mapping[str, int]:
+    counts: Counter[str] = Counter()
+    with pq.ParquetWriter(to, SCHEMA, compression="zstd", use_dictionary=_FEW_VALUES) as writer:
+        group: list[pa.RecordBatch] = []
+        while batch := list(islice(rows, ROWS_AT_ONCE)):
+            counts.update(row["status"] for row in batch)
+            group.append(pa.RecordBatch.from_pylist(batch, schema=SCHEMA))
+            if sum(len(one) for one in group) >= ROWS_A_GROUP:
                 writer.write_table(pa.Table.from_batches(group))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError, TypeError, AttributeError) as error:
-        _name_damage(_Reader(runs, spec, found))
-        raise ContractError(f"a result of run {spec.run} is not what the contract says: {error}", ANEW) from None
-    return Merged(dict(counts), found.fingerprint)
+                group.clear()
+        if group:
+            writer.write_table(pa.Table.from_batches(group))
+    return dict(counts)
 
 
 def _by_chunk(runs: Container, prefix: str) -> dict[int, Blob]:
@@ -143,11 +147,12 @@ def _by_chunk(runs: Container, prefix: str) -> dict[int, Blob]:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """What a merge reads."""
+    """What a merge reads. ``strict`` is slow: each record is checked, not only that it is one of an image."""
 
     runs: Container
     spec: RunSpec
     found: Found
+    strict: bool = False
 
     def content(self, chunk: int) -> Iterator[bytes] | None:
         """The lines of a chunk's result, else of its part; None where it has neither."""
@@ -182,69 +187,83 @@ def _rows(reader: _Reader, *, over: bool) -> Iterator[_Row]:
     spec = reader.spec
     every: _Row = {"run": spec.run, "recipe_hash": spec.recipe.hash}
     if spec.rejected:
-        for line in _rejected(reader):
-            yield _row(_record(line, rejected_path(spec.run)), every)
+        for record in _rejected(reader):
+            yield _row(record, every)
     for chunk, lines in reader.contents():
-        of_chunk = every | {"chunk": chunk}
-        seen: set[str] | None = None if chunk in reader.found.results else set()
-        if lines is not None:
-            for row in _records(reader, chunk, lines, of_chunk):
-                if seen is not None:
-                    seen.add(row["path"])
+        yield from _of_chunk(reader, chunk, lines, over=over)
+
+
+def _of_chunk(reader: _Reader, chunk: int, lines: Iterator[bytes] | None, *, over: bool) -> Iterator[_Row]:
+    """A row for each of a chunk's images: from its records, up to a damaged one, and what is left by its manifest."""
+    every: _Row = {"run": reader.spec.run, "recipe_hash": reader.spec.recipe.hash, "chunk": chunk}
+    has_result = chunk in reader.found.results
+    damage: ContractError | None = None
+    seen: set[str] = set()
+    try:
+        for row in _records(reader, chunk, lines, every) if lines is not None else ():
+            if row["path"] not in seen:
+                seen.add(row["path"])
                 yield row
-        if seen is not None:
-            yield from _missing(reader, chunk, seen, of_chunk | _fate(reader, chunk, over=over))
+    except ContractVersionError:
+        raise
+    except ContractError as error:
+        damage = error
+    if damage is not None and has_result:
+        lost = {"status": "lost", "error_type": DAMAGED, "message": damage.message}
+        yield from _missing(reader, chunk, seen, every | lost)
+    elif not has_result:
+        yield from _missing(reader, chunk, seen, every | _fate(reader, chunk, over=over))
 
 
-def _rejected(reader: _Reader) -> Iterator[bytes]:
+def _rejected(reader: _Reader) -> Iterator[Any]:
+    """The records of images that stayed behind, as many as can be read: the same submit writes them anew."""
     path = rejected_path(reader.spec.run)
     try:
-        return iter(reader.runs.read(path).splitlines())
+        for line in reader.runs.read(path).splitlines():
+            yield _record(line, path, strict=reader.strict)
     except StorageError as error:
         if error.code != "BlobNotFound":
             raise
-        hint = "The same `batchimg submit` writes it anew."
-        raise ContractError(f"{path} is gone, the records of {reader.spec.rejected} unsent images", hint) from None
+    except ContractVersionError:
+        raise
+    except ContractError:
+        return
 
 
 def _records(reader: _Reader, chunk: int, lines: Iterator[bytes], every: _Row) -> Iterator[_Row]:
-    """The rows of one result or part."""
+    """The rows of one result or part. Raises ContractError where it is damaged, after those before the damage."""
     run = reader.spec.run
+    header = None
     if chunk in reader.found.results:
-        path = result_path(run, chunk)
-        header = parse(ResultHeader, next(lines, b""), path)
+        path, header = result_path(run, chunk), header_of(lines, run, chunk)
         last = Attempt(number=0, node=header.node, worker_version=header.worker_version, started=header.started)
         attempts = header.attempts or (last,)
     else:
         path, lines = part_path(run, chunk), whole_lines(lines)
         attempts = parse(PartHeader, next(lines, b""), path).attempts
     made_by = {one.number: _made_by(one, every) for one in attempts}
+    found = 0
     for line in lines:
-        record = _record(line, path)
+        record = _record(line, path, strict=reader.strict)
         if record.pop("band", None) is not None:
             continue  # a part of an image, whose record is that of the task that joins it
+        found += 1
         yield _row(record, made_by.get(record.get("attempt"), made_by[attempts[-1].number]))
+    if header is not None:
+        check_count(header, found)
 
 
-def _record(line: bytes, path: str) -> Any:
+def _record(line: bytes, path: str, *, strict: bool) -> Any:
     """One record, checked no further than that it is one of an image: ten million of them are read."""
+    if strict:
+        parse(ImageResult, line, path)
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ContractError(f"{path} has a line that is not JSON: {error}", ANEW) from None
     if isinstance(record, dict) and isinstance(record.get("path"), str) and "status" in record:
         return record
     raise ContractError(f"{path} has a line that is no record of an image", ANEW)
-
-
-def _name_damage(reader: _Reader) -> None:
-    """Raise ContractError for the first record that is not what the contract says; a merge checks only some."""
-    for chunk, lines in reader.contents():
-        if lines is not None:
-            is_result = chunk in reader.found.results
-            path = (result_path if is_result else part_path)(reader.spec.run, chunk)
-            records = islice(lines if is_result else whole_lines(lines), 1, None)
-            deque(parse_lines(ImageResult, records, path), maxlen=0)
 
 
 def _made_by(attempt: Attempt, every: _Row) -> _Row:
@@ -280,12 +299,21 @@ def _fate(reader: _Reader, chunk: int, *, over: bool) -> _Row:
 
 
 def _missing(reader: _Reader, chunk: int, seen: set[str], every: _Row) -> Iterator[_Row]:
-    """Rows of a manifest's images that have no record; none where the submit was interrupted before the manifest."""
+    """Rows of a manifest's images that have no record.
+
+    None where the submit was interrupted before the manifest, or somebody deleted or damaged it.
+    """
     path = manifest_path(reader.spec.run, chunk)
-    if reader.runs.stat(path) is None:
+    try:
+        lines = reader.runs.read_lines(path)
+        parse(ManifestHeader, next(lines, b""), path)
+        for entry in parse_lines(ImageEntry, lines, path):
+            if entry.path not in seen and entry.band is None:
+                yield {"path": entry.path, "size": entry.size, "md5": entry.md5, "etag": entry.etag} | every
+    except StorageError as error:
+        if error.code != "BlobNotFound":
+            raise
+    except ContractVersionError:
+        raise
+    except ContractError:
         return
-    lines = reader.runs.read_lines(path)
-    parse(ManifestHeader, next(lines, b""), path)
-    for entry in parse_lines(ImageEntry, lines, path):
-        if entry.path not in seen and entry.band is None:
-            yield {"path": entry.path, "size": entry.size, "md5": entry.md5, "etag": entry.etag} | every

@@ -4,8 +4,9 @@ import contextlib
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ SINGLE_PUT_BYTES = 8 * MIB  # a larger blob goes in blocks, so that it need not 
 SINGLE_GET_BYTES = 32 * MIB
 BLOCK_BYTES = 4 * MIB
 BLOCKS_AT_ONCE = 4  # of a file that is written; what is in memory goes one by one: there are many of those at a time
+
+NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
 __all__ = ["LONG", "SHORT", "Blob", "BlobStore", "Container", "Patience", "is_loopback", "reason_of", "translated"]
 
@@ -70,9 +73,9 @@ class BlobStore:
         self._service = _service(self.endpoint, credential, patience or SHORT, self._listings)
         self._direct = _direct(self.endpoint, key, credential)
 
-    def container(self, name: str) -> "Container":
-        """A container of this account; nothing is sent."""
-        return Container(self._service.get_container_client(name), self._listings, self._direct)
+    def container(self, name: str, instead: Mapping[str, bytes] = NOTHING) -> "Container":
+        """A container of this account; nothing is sent. Where it is read, ``instead`` has what counts of some blobs."""
+        return Container(self._service.get_container_client(name), self._listings, self._direct, instead)
 
     def create_container(self, name: str) -> None:
         """Make a container unless it is there."""
@@ -94,12 +97,20 @@ class BlobStore:
 class Container:
     """One container: whole blobs in and out, each write atomic."""
 
-    def __init__(self, client: "ContainerClient", listings: Listings, direct: "DirectBlobs | None" = None) -> None:
-        self._client, self._listings, self._direct = client, listings, direct
+    def __init__(
+        self,
+        client: "ContainerClient",
+        listings: Listings,
+        direct: "DirectBlobs | None" = None,
+        instead: Mapping[str, bytes] = NOTHING,
+    ) -> None:
+        self._client, self._listings, self._direct, self._instead = client, listings, direct, instead
         self.name = str(client.container_name)
 
     def read(self, path: str) -> bytes:
         """The whole blob. Raises StorageError, with code BlobNotFound where it is not there."""
+        if path in self._instead:
+            return self._instead[path]
         content = self._direct.read(self.name, path) if self._direct is not None else None
         if content is not None:
             return content
@@ -200,14 +211,19 @@ class Container:
                 if isinstance(item, BlobPrefix):
                     yield str(item.name)[len(prefix) :].rstrip("/")
 
-    def delete(self, path: str) -> bool:
-        """Delete a blob; False where it was gone already."""
-        from azure.core.exceptions import ResourceNotFoundError
+    def delete(self, path: str, etag: str | None = None) -> bool:
+        """Delete a blob; False where it was gone already, or is not the one with this ``etag`` any more."""
+        from azure.core import MatchConditions
+        from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
         with translated(f"delete {self.name}/{path}"):
             try:
-                self._blob(path).delete_blob(delete_snapshots="include")
-            except ResourceNotFoundError:
+                if etag is None:
+                    self._blob(path).delete_blob(delete_snapshots="include")
+                else:
+                    same = MatchConditions.IfNotModified
+                    self._blob(path).delete_blob(delete_snapshots="include", etag=f'"{etag}"', match_condition=same)
+            except (ResourceNotFoundError, ResourceModifiedError):
                 return False
         return True
 

@@ -66,9 +66,9 @@ class Folder(Container):
     ) -> None:
         """Drop what would be written."""
 
-    def delete(self, path: str) -> bool:
+    def delete(self, path: str, etag: str | None = None) -> bool:
         """There is nothing to delete."""
-        del path
+        del path, etag
         return False
 
 

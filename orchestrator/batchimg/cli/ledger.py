@@ -1,6 +1,7 @@
 """`batchimg ledger`, `failures` and `retry`: what became of every image, and what to do about it."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ from batchimg.cli.common import JsonOption, RunArgument, run_of, screen
 from batchimg.cli.watching import NotifyOption, needs_watching, wait_for
 
 if TYPE_CHECKING:
+    from batchimg.console import Screen
     from batchimg.ledger import Format
 
 
@@ -28,19 +30,24 @@ def ledger(  # noqa: PLR0913 - a command's options
     json: Annotated[bool, typer.Option("--json", help="JSON, one line an image.")] = False,
     to: Annotated[Path | None, typer.Option("--to", help="The file; default: standard output.")] = None,
 ) -> None:
-    """Write one row for every image of a run, and of those that it goes on from; without a format: a summary."""
+    """Write one row for every image of a run, and of those that it goes on from; without a format: a summary.
+
+    Exit 1 where images have no record, and nothing names them any more.
+    """
     from batchimg.ledger import export, states, write_file
 
     drawn_on = screen()
     kind = _format(csv, parquet, json, to)
+    gone: Counter[str] = Counter()
     with run_of(context, drawn_on, run) as (connected, spec):
         if kind is None:
-            drawn_on.ledger(states(connected, spec), spec)
+            drawn_on.ledger(states(connected, spec, gone), spec)
         elif to is None:
-            export(connected, spec, sys.stdout.buffer, kind)
+            export(connected, spec, sys.stdout.buffer, kind, gone)
         else:
-            rows = write_file(connected, spec, to, kind)
+            rows = write_file(connected, spec, to, kind, gone)
             drawn_on.say(f"{rows:,} rows in {to}")
+    _tell_of_gone(gone, drawn_on)
 
 
 def _format(csv: bool, parquet: bool, json: bool, to: Path | None) -> "Format | None":
@@ -65,12 +72,30 @@ def _formats(csv: bool, parquet: bool, json: bool) -> "tuple[tuple[Format, bool]
 
 
 def failures(context: typer.Context, run: RunArgument = None, json: JsonOption = False) -> None:
-    """Group the images that are not done by their cause."""
+    """Group the images that are not done by their cause.
+
+    Exit 1 where images have no record, and nothing names them any more.
+    """
     from batchimg.ledger import failures as look
 
     drawn_on = screen()
+    gone: Counter[str] = Counter()
     with run_of(context, drawn_on, run) as (connected, spec):
-        drawn_on.failures(look(connected, spec), spec, json)
+        found = look(connected, spec, gone)
+        if found or json or not gone:
+            drawn_on.failures(found, spec, json)
+    _tell_of_gone(gone, drawn_on)
+
+
+def _tell_of_gone(gone: "Counter[str]", drawn_on: "Screen") -> None:
+    """Say that nobody knows what became of images, and exit 1; nothing where there are none of those."""
+    for run, images in gone.items():
+        drawn_on.tell(
+            f"{images:,} images of run {run} have no record, and the manifests that name them are gone, or were "
+            "never written. The same `batchimg submit` writes them anew, and does what is left."
+        )
+    if gone:
+        raise typer.Exit(1)
 
 
 def retry(  # noqa: PLR0913 - a command's options

@@ -23,7 +23,7 @@ def download(
 ) -> None:
     """Fetch a run's pictures and its records, verified; what is there already is not fetched again.
 
-    Exit 1 where pictures are gone that the records tell of.
+    Exit 1 where pictures are gone that the records tell of, or where records cannot be read.
     """
     from batchimg.download import Folder
     from batchimg.download import download as fetch
@@ -45,6 +45,7 @@ def download(
             f"{done.missing:,} pictures of run {spec.run} that its records name are gone: they were deleted, or have "
             f"expired. To make them anew: batchimg delete {spec.run}, then the same `batchimg submit`."
         )
+    if done.missing or done.damaged:
         raise typer.Exit(1)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from batchimg.order import Order
     from batchimg.plan import Plan
     from batchimg.settings import Settings
+    from batchimg_worker.contract import Source
 
 
 def add_to(app: typer.Typer) -> None:
@@ -106,13 +107,15 @@ def submit(  # noqa: PLR0913 - a command's options
     found = order.scan_folder()
     with connect(settings, drawn_on.observe, announce=True) as connected:
         if plan:
-            _show(order.reduced(connected, *order.plan_blobs(connected)).plan, connected, drawn_on, json)
+            _show(order, connected, order.plan_blobs(connected), drawn_on, json)
             return
         with drawn_on.progress():
             submitted = order.place(connected, drawn_on.observe, found, resume=resume)
         drawn_on.submitted(submitted, quiet=json and wait, json=json)
         if wait:
             wait_for(connected, submitted.spec, drawn_on, json=json, notify=notify)
+            if submitted.failed_before:
+                raise typer.Exit(1)
 
 
 def _refuse_several(others: list[str] | None) -> None:
@@ -129,17 +132,20 @@ def _refuse_several(others: list[str] | None) -> None:
 def _plan_folder(order: "Order", settings: "Settings", drawn_on: "Screen", json: bool) -> None:
     """Show the plan of a folder; what runs have done is left out where that can be asked without starting anything."""
     from batchimg.connect import connect, is_reachable
+    from batchimg.upload import place_of
 
     plan = order.plan_folder()
     if not is_reachable(settings):
         _draw(plan, settings, None, drawn_on, json)
         return
     with connect(settings, drawn_on.observe) as connected:
-        _show(order.reduced_folder(connected, plan).plan, connected, drawn_on, json)
+        _show(order, connected, (plan, place_of(plan.dataset)), drawn_on, json)
 
 
-def _show(plan: "Plan", connected: "Services", drawn_on: "Screen", json: bool) -> None:
-    _draw(plan, connected.settings, connected, drawn_on, json)
+def _show(order: "Order", connected: "Services", whole: "tuple[Plan, Source]", drawn_on: "Screen", json: bool) -> None:
+    """Show what a submit would do of the plan of a whole dataset."""
+    as_mended, plan = order.foreseen(connected, *whole, drawn_on.observe)
+    _draw(plan, connected.settings, as_mended, drawn_on, json)
 
 
 def _draw(plan: "Plan", settings: "Settings", connected: "Services | None", drawn_on: "Screen", json: bool) -> None:

@@ -44,7 +44,7 @@ _ANY_PORTS = Ports()
 _START_SECONDS = 60.0
 _RESTART_SECONDS = 15.0
 # A supervisor gives its services 6 s; together these two stay under the 10 s that `down` may take.
-_GRACE_SECONDS = 7.0
+_GRACE_SECONDS = 11.0
 _KILLED_GRACE_SECONDS = 1.0
 _LOCK_SECONDS = 900.0
 

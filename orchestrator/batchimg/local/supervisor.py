@@ -39,7 +39,7 @@ POLL_SECONDS = 2.0
 
 _START_TRIES = 5
 _START_SECONDS = 45.0
-_GRACE_SECONDS = 6.0
+_GRACE_SECONDS = 4.5  # each; tasks get 2.5 of them
 _LOCK_SECONDS = 10.0
 
 log = logging.getLogger("batchimg.local.supervisor")
@@ -211,12 +211,13 @@ class Supervisor:
             self._save(Phase.RUNNING, "")
 
     def _end_services(self) -> None:
-        processes = [service.process_id for service in self._services if service.process_id is not None]
-        tasks = [task for process in processes for task in descendants(process.pid)]
-        if end(processes, _GRACE_SECONDS):
-            log.warning("a service did not end by itself and was killed")
-        end(tasks, 0.5)
-        for service in self._services:
+        """Batch first: its tasks put their records into blob storage when they are told to end."""
+        for service in reversed(self._services):
+            if service.process_id is not None:
+                tasks = descendants(service.process_id.pid)
+                if end([service.process_id], _GRACE_SECONDS):
+                    log.warning("%s did not end by itself and was killed", service.name)
+                end(tasks, 0.5)
             service.exit_code()
 
     def _save(self, phase: Phase, reason: str) -> None:

@@ -12,6 +12,7 @@ __all__ = ["RULES", "Finding", "Reason", "Verdict", "reason_of"]
 RULES: tuple[Rule, ...] = (
     job.unreachable,
     job.being_deleted,
+    job.over_damaged,
     job.over_well,
     job.over_with_failures,
     job.over_cancelled,
@@ -35,6 +36,7 @@ RULES: tuple[Rule, ...] = (
     pool.lost,
     pool.offline,
     pool.busy,
+    job.standing_damaged,
     tasks.failing,
     tasks.silent,
     tasks.slow,

@@ -8,11 +8,12 @@ from batchimg.why.tasks import cause_of
 from batchimg.words import count, duration
 
 MOST_OUTPUT_LINES = 5
+MOST_DAMAGE = 5
 
 
 def evidence_of(seen: Snapshot) -> tuple[str, ...]:
     """The lines, from the run down to its heartbeats."""
-    return tuple(line for part in (_job, _pool, _autoscale, _nodes, _tasks, _beats) for line in part(seen))
+    return tuple(line for part in (_job, _damage, _pool, _autoscale, _nodes, _tasks, _beats) for line in part(seen))
 
 
 def _job(seen: Snapshot) -> Iterator[str]:
@@ -33,6 +34,11 @@ def _job(seen: Snapshot) -> Iterator[str]:
     yield f"job {job.id}: {', '.join(parts)}"
     if seen.rivals:
         yield f"other active jobs on the pool: {len(seen.rivals):,}; in the account: {len(seen.active_jobs):,}"
+
+
+def _damage(seen: Snapshot) -> Iterator[str]:
+    for message in seen.damage[:MOST_DAMAGE]:
+        yield f"damaged: {message}"
 
 
 def _pool(seen: Snapshot) -> Iterator[str]:

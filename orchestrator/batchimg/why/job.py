@@ -34,6 +34,30 @@ def being_deleted(seen: Snapshot) -> Finding | None:
     )
 
 
+def over_damaged(seen: Snapshot) -> Finding | None:
+    """Documents of a run that is over cannot be read: what they told is not known, whatever the counts say."""
+    if not seen.damage or not seen.run.is_over:
+        return None
+    return Finding("damaged", Verdict.INCOMPLETE, f"It is over, and {_damage(seen)}.", SAME_SUBMIT)
+
+
+def standing_damaged(seen: Snapshot) -> Finding | None:
+    """The same of a run of which nothing runs just now: tasks that need them fail."""
+    if not seen.damage or seen.run.is_over:
+        return None
+    return Finding(
+        "damaged",
+        Verdict.BLOCKED,
+        f"Nothing of it runs, and {_damage(seen)}.",
+        f"batchimg cancel {seen.run.run}; then the same `batchimg submit` again: it writes anew what is missing",
+    )
+
+
+def _damage(seen: Snapshot) -> str:
+    more = f", and {len(seen.damage) - 1:,} more like it" if len(seen.damage) > 1 else ""
+    return f"{seen.damage[0]}{more}: chunks of which that is the record count as not done"
+
+
 def over_well(seen: Snapshot) -> Finding | None:
     """Every image is done."""
     run = seen.run
