@@ -36,11 +36,11 @@ class Submitters(pulumi.ComponentResource):
 
     def __init__(self, place: Place, account: Account, storage: Storage, registry: Registry | None) -> None:
         super().__init__("batchimg:cloud:Submitters", place.name)
-        chosen = place.settings.submitters
-        deployer = authorization.get_client_config_output().object_id
-        principals: list[pulumi.Input[str]] = list(chosen) if chosen else [deployer]
-        for number, principal in enumerate(principals, start=1):
-            grants = Grants(f"{place.name}-submitter{number}", principal, place.settings.submitter_type or None, self)
+        # Named by whom they are for: when one of a numbered list goes, the others would be given what they have.
+        for principal in place.settings.submitters or (authorization.get_client_config().object_id,):
+            grants = Grants(
+                f"{place.name}-submitter-{principal}", principal, place.settings.submitter_type or None, self
+            )
             grants.give("Azure Batch Job Submitter", "account", account.account.id)
             grants.give("Azure Batch Account Reader", "account", account.account.id)
             for word, container in storage.containers.items():

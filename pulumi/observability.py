@@ -25,10 +25,10 @@ class Observability(pulumi.ComponentResource):
             tags=place.tags,
             opts=below,
         )
-        self._send(f"{place.name}-batch-logs", account.account.id, {"category_group": "allLogs"})
+        self._send(f"{place.name}-batch-logs", account.account.id, {"category_group": "allLogs"}, "AllMetrics")
         # Reads and writes are one line an image: of storage only deletions are kept.
         blobs = pulumi.Output.concat(storage.account.id, "/blobServices/default")
-        self._send(f"{place.name}-blob-logs", blobs, {"category": "StorageDelete"})
+        self._send(f"{place.name}-blob-logs", blobs, {"category": "StorageDelete"}, "Transaction")
         if place.settings.application_insights:
             applicationinsights.Component(
                 f"{place.name}-insights",
@@ -43,13 +43,14 @@ class Observability(pulumi.ComponentResource):
             )
         self.register_outputs({})
 
-    def _send(self, name: str, resource: pulumi.Input[str], logs: dict[str, object]) -> None:
+    def _send(self, name: str, resource: pulumi.Input[str], logs: dict[str, object], metrics: str) -> None:
+        """Storage refuses the word AllMetrics, and Batch any other."""
         monitor.DiagnosticSetting(
             name,
             name=name,
             resource_uri=resource,
             workspace_id=self.workspace.id,
             logs=[{**logs, "enabled": True}],
-            metrics=[{"category": "AllMetrics", "enabled": True}],
+            metrics=[{"category": metrics, "enabled": True}],
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )

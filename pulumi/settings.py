@@ -74,6 +74,7 @@ class Settings:
 
 def load() -> Settings:
     """The settings of this stack. Raises WrongSetting for the first that is unknown or cannot be used."""
+    _check_stack(pulumi.get_stack())
     _refuse_unknown()
     settings = Settings(
         name=_matching("name", r"[a-z][a-z0-9]{2,10}", "3 to 11 small letters and digits, a letter first"),
@@ -108,6 +109,15 @@ def load() -> Settings:
 def first_of_month() -> str:
     """When a budget that is made now begins."""
     return datetime.now(UTC).strftime("%Y-%m-01T00:00:00Z")
+
+
+def _check_stack(stack: str) -> None:
+    """Azure's names hold the stack's, and Event Grid takes 50 characters with all that is put around it."""
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?", stack):
+        raise WrongSetting(
+            f"the stack's name is {stack!r}: expected 1 to 15 small letters, digits and hyphens, for Azure's names "
+            "hold it; `pulumi stack rename` gives it another"
+        )
 
 
 def _check_together(settings: Settings) -> None:

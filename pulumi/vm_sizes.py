@@ -5,6 +5,7 @@ import re
 OLDEST_GENERATION = 5  # Azure takes D, Ds, Dv2, Dsv2 and others of that age out of service in 2028
 OLDEST_F = 6  # there is no F of the fifth
 VCPUS = {1, 2, 4, 8, 16, 20, 32, 48, 64, 72, 80, 96, 104, 112, 128, 160, 176, 192}
+ACTIVE = VCPUS | {24}  # of sizes such as Standard_E96-24ads_v5, which have some of their vCPUs switched off
 _SIZE = re.compile(
     r"Standard_(?P<family>[DEF])(?P<vcpus>[0-9]+)(-(?P<active>[0-9]+))?(?P<features>[a-z]*)_v(?P<generation>[0-9])"
 )
@@ -21,7 +22,7 @@ def vcpus(vm_size: str) -> int:
     if "d" not in match["features"] or "s" not in match["features"]:
         raise ValueError("expected a size with a temporary disk and premium storage, `d` and `s` in its name")
     whole, active = int(match["vcpus"]), int(match["active"] or match["vcpus"])
-    if whole not in VCPUS or active not in VCPUS or active > whole:
+    if whole not in VCPUS or active not in ACTIVE or active > whole:
         raise ValueError(
             f"no size has {match['vcpus']} vCPUs{' of which ' + match['active'] if match['active'] else ''}"
         )

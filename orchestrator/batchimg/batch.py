@@ -3,12 +3,12 @@
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from batchimg.batch_errors import PASSING, PATIENCE_SECONDS, JobDone, PassingError, patiently, retrying, translated
 from batchimg.batch_look import Look
-from batchimg.batch_pool import Image, Pool, image_of, pool_of
+from batchimg.batch_pool import Image, Pool, Support, image_of, pool_of
 from batchimg.batch_values import FailedTask, Job, JobSpec, TaskCounts, TaskLimits, TaskSpec, job_number
 from batchimg.errors import ServiceError, SettingsError
 from batchimg.parallel import in_parallel
@@ -166,12 +166,12 @@ class Batch:
                 return None
             raise
 
-    def image_support_ends(self, image: Image) -> datetime | None:
-        """When Azure Batch stops to support an image; None where it says nothing of it, or not when."""
+    def image_support(self, image: Image) -> Support | None:
+        """How long Azure Batch supports an image; None where it does not."""
         with translated("list the supported images"):
             for known in self._client.list_supported_images():
                 if image_of(known.image_reference) == image:
-                    return known.batch_support_end_of_life
+                    return Support(known.batch_support_end_of_life)
         return None
 
     def create_local_pool(self, pool: str, nodes: int, slots: int) -> None:

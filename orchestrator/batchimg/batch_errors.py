@@ -38,11 +38,13 @@ class JobDone(ServiceError):  # noqa: N818 - no error: somebody else was first
 @contextlib.contextmanager
 def translated(action: str) -> Iterator[None]:
     """Turn whatever the client raises into ServiceError, once and here."""
-    from azure.core.exceptions import AzureError, HttpResponseError
+    from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
     try:
         yield
     except HttpResponseError as error:
+        if isinstance(error, ClientAuthenticationError) and error.response is None:  # no token to ask with
+            raise not_signed_in(action, error) from error
         code = _code(error)
         message = f"cannot {action}: {reason_of(error)} ({code})"
         if code in {"JobCompleted", "JobTerminating"}:
@@ -55,6 +57,12 @@ def translated(action: str) -> Iterator[None]:
             "Is the endpoint right and reachable? `batchimg local status` tells of the local stack.",
             code="Unreachable",
         ) from error
+
+
+def not_signed_in(action: str, error: BaseException) -> ServiceError:
+    """The error of an identity that gives no token."""
+    hint = "Sign in with `az login`; where that fails too, see to the network: name server, HTTPS_PROXY."
+    return ServiceError(f"cannot {action}: signing in failed: {reason_of(error)}", hint, code="AuthenticationFailed")
 
 
 def patiently(call: Callable[[], object]) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 _LIMITS = {"spot": r"^maxSpot = (\d+);", "dedicated": r"^maxDedicated = (\d+);"}
@@ -18,6 +19,13 @@ class Image:
 
     def __str__(self) -> str:
         return f"{self.publisher} {self.offer} {self.sku}"
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Of an image by Azure Batch: when it ends, None where no end is announced."""
+
+    ends: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

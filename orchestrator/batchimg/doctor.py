@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+from urllib.parse import urlsplit
 
 from batchimg.batch_pool import Pool
 from batchimg.connect import Services
@@ -19,6 +20,8 @@ Level = Literal["good", "unknown", "warning", "problem"]
 
 SOON = timedelta(days=90)
 _BAD_NODES = {"unusable", "starttaskfailed", "unknown"}
+_OF_THE_ACCOUNT = {"Unreachable", "AuthenticationFailed", "AuthorizationFailure", "ResourceNotFound"}
+"""What storage says that it would say of every container."""
 _JOBS = "Microsoft.Batch/batchAccounts/jobs/write"
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write"
 _WRITER = "Storage Blob Data Contributor"
@@ -53,7 +56,7 @@ def examine(services: Services, management: Management | None, now: datetime | N
     try:
         pool = services.batch.pool(services.settings.pool)
     except ServiceError as error:
-        yield Finding("batch", "problem", error.message, error.hint or "See the message.")
+        yield _refused("batch", services.batch.endpoint, error)
         pool = None
     else:
         yield _pool(services, pool)
@@ -70,11 +73,17 @@ def _containers(services: Services) -> Iterator[Finding]:
         try:
             next(services.store.container(name).list("no-such-prefix/"), None)
         except StorageError as error:
-            yield Finding("storage", "problem", error.message, error.hint or "See the message.")
-            if error.code in {"Unreachable", "AuthenticationFailed"}:
+            yield _refused("storage", services.store.endpoint, error)
+            if error.code in _OF_THE_ACCOUNT:
                 return
         else:
             yield Finding("storage", "good", f"container {name} answers")
+
+
+def _refused(service: str, endpoint: str, error: ServiceError | StorageError) -> Finding:
+    """What a service says instead of an answer, and where."""
+    fix = error.hint or f"Is this the address of the right account? It is the setting `{service}_endpoint`."
+    return Finding(service, "problem", f"{endpoint}: {error.message}", fix)
 
 
 def _pool(services: Services, pool: Pool | None) -> Finding:
@@ -119,7 +128,12 @@ def _image(looked: _Looked) -> Iterator[Finding]:
     image = looked.pool.image if looked.pool else None
     if image is None:
         return
-    ends = looked.services.batch.image_support_ends(image)
+    support = looked.services.batch.image_support(image)
+    if support is None:
+        fix = "Set one that `az batch pool supported-images list` has in pulumi/worker.py, and run `pulumi up`."
+        yield Finding("image", "warning", f"image {image}: Azure Batch does not list it among what it supports", fix)
+        return
+    ends = support.ends
     if ends is None:
         yield Finding("image", "good", f"image {image}: no end of support is announced")
     elif ends <= looked.now + SOON:
@@ -160,7 +174,7 @@ def _bundle(looked: _Looked) -> Iterator[Finding]:
             yield Finding("worker", "good", f"{container}/{path} is there for nodes to install")
 
 
-def _quotas(looked: _Looked) -> Iterator[Finding]:
+def _account(looked: _Looked) -> Iterator[Finding]:
     if looked.management is None:
         yield Finding(
             "quota",
@@ -169,10 +183,27 @@ def _quotas(looked: _Looked) -> Iterator[Finding]:
         )
         return
     facts = looked.management.account()
+    host = _host(looked.services.batch.endpoint)
+    if facts.host is not None and facts.host.lower() != host:
+        fix = "Set the id of the account that you use: `make configure`, or `az batch account show --query id`."
+        said = f"batch_account_id is the account that answers at {facts.host}, and batch_endpoint leads to {host}"
+        yield Finding("settings", "problem", said, fix)
+        return
     if looked.pool is not None:
         yield from _quota("Spot", facts.spot_cores, looked.pool.max_spot, looked.pool)
-        yield from _quota("dedicated", facts.dedicated_cores, looked.pool.max_dedicated, looked.pool)
-    yield from _roles(looked.management, facts)
+        yield from _quota("dedicated", _dedicated(facts, looked.pool), looked.pool.max_dedicated, looked.pool)
+    yield from _roles(looked, facts)
+
+
+def _dedicated(facts: AccountFacts, pool: Pool) -> int | None:
+    """The quota of dedicated cores for a pool's size: the account's, or its family's where that is less."""
+    size = re.fullmatch(r"(standard)_([a-z]+)[\d-]+([a-z]*)_?(v\d+)?", pool.vm_size.lower())
+    family = facts.family_cores.get(f"{''.join(part or '' for part in size.groups())}family") if size else None
+    return min((cores for cores in (facts.dedicated_cores, family) if cores is not None), default=None)
+
+
+def _host(endpoint: str) -> str:
+    return urlsplit(endpoint).hostname or ""
 
 
 def _quota(kind: str, cores: int | None, nodes: int | None, pool: Pool) -> Iterator[Finding]:
@@ -192,19 +223,30 @@ def _quota(kind: str, cores: int | None, nodes: int | None, pool: Pool) -> Itera
         yield Finding("quota", "good", f"{kind}: the pool may want {wanted} of {cores} cores")
 
 
-def _roles(management: Management, facts: AccountFacts) -> Iterator[Finding]:
+def _roles(looked: _Looked, facts: AccountFacts) -> Iterator[Finding]:
+    management, store = looked.management, _host(looked.services.store.endpoint)
+    if management is None:
+        return
     wanted = [(management.account_id, _JOBS, "Azure Batch Job Submitter", "the Batch account")]
-    if facts.storage_id is not None:
+    if facts.storage_id is None or not store.startswith(f"{facts.storage_id.rpartition('/')[2].lower()}."):
+        said = f"roles are not looked at on {store}, which is not the storage of the Batch account"
+        yield Finding("roles", "unknown", said, "See that you and the nodes' identity may use its containers.")
+    else:
         wanted += [
             (f"{facts.storage_id}/blobServices/default/containers/{name}", _BLOBS, _WRITER, f"container {name}")
             for name in (INPUTS, OUTPUTS, RUNS)
         ]
     for scope, action, role, word in wanted:
-        if management.may(scope, action):
+        try:
+            may = management.may(scope, action)
+        except ServiceError as error:
+            yield Finding("roles", "unknown", error.message, error.hint)
+            continue
+        if may:
             yield Finding("roles", "good", f"you may do what {role} may on {word}")
         else:
             fix = f"Add your object id to `submitters` of the stack, or be given {role} there."
             yield Finding("roles", "problem", f"you lack {role} on {word}", fix)
 
 
-_CHECKS: tuple[Callable[[_Looked], Iterator[Finding]], ...] = (_nodes, _scaling, _image, _worker, _bundle, _quotas)
+_CHECKS: tuple[Callable[[_Looked], Iterator[Finding]], ...] = (_nodes, _scaling, _image, _worker, _bundle, _account)

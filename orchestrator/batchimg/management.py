@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from batchimg.batch_errors import not_signed_in
 from batchimg.errors import ServiceError, SettingsError
 from batchimg_worker.storage import reason_of
 
@@ -21,11 +22,17 @@ Token = Callable[[], str]
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """Quotas in cores; ``storage_id`` is the ARM id of the account's auto storage, None without one."""
+    """Quotas in cores; ``storage_id`` is the ARM id of the account's auto storage, None without one.
+
+    ``host`` is where the account answers. ``family_cores`` are quotas of dedicated cores by family, small letters;
+    empty where the account has none of their own.
+    """
 
     dedicated_cores: int | None
     spot_cores: int | None
     storage_id: str | None
+    host: str | None = None
+    family_cores: Mapping[str, int] = field(default_factory=dict)
 
 
 class Management:
@@ -48,6 +55,8 @@ class Management:
             dedicated_cores=facts.get("dedicatedCoreQuota"),
             spot_cores=facts.get("lowPriorityCoreQuota"),
             storage_id=(facts.get("autoStorage") or {}).get("storageAccountId"),
+            host=facts.get("accountEndpoint"),
+            family_cores=_families(facts) if facts.get("dedicatedCoreQuotaPerVMFamilyEnforced") else {},
         )
 
     def may(self, resource_id: str, action: str) -> bool:
@@ -73,11 +82,9 @@ class Management:
         except requests.RequestException as error:
             raise ServiceError(f"no answer from {self._endpoint}: {reason_of(error)}", code="Unreachable") from error
         if not answer.ok:
-            raise ServiceError(
-                f"cannot read {path}: HTTP {answer.status_code}",
-                "You need the role Azure Batch Account Reader on it.",
-                code=str(answer.status_code),
-            )
+            role = "Azure Batch Account Reader" if path.startswith(self.account_id) else "Reader"
+            hint = f"You need the role {role} on it."
+            raise ServiceError(f"cannot read {path}: HTTP {answer.status_code}", hint, code=str(answer.status_code))
         try:
             found = answer.json()
         except ValueError:
@@ -86,6 +93,11 @@ class Management:
             hint = "Is there a proxy between? See to HTTPS_PROXY."
             raise ServiceError(f"{self._endpoint} does not answer as Azure does", hint, code="Unreadable")
         return found
+
+
+def _families(facts: Mapping[str, Any]) -> dict[str, int]:
+    listed = facts.get("dedicatedCoreQuotaPerVMFamily") or []
+    return {str(one["name"]).lower(): int(one["coreQuota"]) for one in listed}
 
 
 def _covers(patterns: list[str] | None, action: str) -> bool:
@@ -97,10 +109,10 @@ def _covers(patterns: list[str] | None, action: str) -> bool:
 
 
 def _own_token() -> str:
-    from azure.core.exceptions import ClientAuthenticationError
+    from azure.core.exceptions import AzureError
     from azure.identity import DefaultAzureCredential
 
     try:
         return DefaultAzureCredential().get_token(f"{ENDPOINT}/.default").token
-    except ClientAuthenticationError as error:
-        raise ServiceError("signing in failed", "Sign in with `az login`.", code="AuthenticationFailed") from error
+    except AzureError as error:
+        raise not_signed_in("ask Azure Resource Manager", error) from error

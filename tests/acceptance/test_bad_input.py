@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from made_images import bomb, noise
 
 from command_line import BATCHIMG
+from made_images import bomb, noise
 
 
 def says(done, *words: str) -> None:

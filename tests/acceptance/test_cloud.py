@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from made_images import noise
+from azure.core.exceptions import ClientAuthenticationError
 
 from batch_emulator.account import Settings as EmulatorSettings
 from batch_emulator.server import running_in_thread
 from batchimg.batch import Batch
+from batchimg.batch_errors import translated
+from batchimg.batch_pool import Support
 from batchimg.connect import Services
 from batchimg.doctor import examine
 from batchimg.errors import ServiceError
@@ -23,8 +25,21 @@ from batchimg.settings import Settings
 from batchimg_worker.storage import BlobStore
 from batchimg_worker.version import __version__
 
+from made_images import noise
+
 STORAGE = "/subscriptions/1/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/one"
 ACCOUNT = "/subscriptions/1/resourceGroups/g/providers/Microsoft.Batch/batchAccounts/one"
+
+
+@dataclass
+class Store:
+    """Storage that says that it lies at another place."""
+
+    real: BlobStore
+    endpoint: str
+
+    def container(self, name):
+        return self.real.container(name)
 
 
 @dataclass
@@ -52,6 +67,11 @@ class Account:
 
     def findings(self, management=None, now=None):
         return list(examine(self.services, management, now))
+
+    def findings_at(self, storage, management):
+        """What is found where the storage that is used lies at another host."""
+        store = Store(self.services.store, f"https://{storage}")
+        return list(examine(replace(self.services, store=store), management))
 
     def problems(self, **more):
         return [one.message for one in self.findings(**more) if one.level == "problem"]
@@ -83,9 +103,9 @@ def account(batchimg):
 class Subscription(Management):
     """Azure Resource Manager with answers of its own; `may` grants what `granted` holds a piece of."""
 
-    def __init__(self, facts, granted=("",)):
+    def __init__(self, facts, granted=("",), shut=None):
         super().__init__(ACCOUNT, lambda: "token")
-        self.facts, self.granted = facts, granted
+        self.facts, self.granted, self.shut = facts, granted, shut
 
     def account(self):
         if self.facts is None:
@@ -94,6 +114,8 @@ class Subscription(Management):
 
     def may(self, resource_id, action):
         assert action.startswith("Microsoft.")
+        if self.shut and self.shut in resource_id:
+            raise ServiceError(f"cannot read {resource_id}: HTTP 403", code="403")
         return any(piece in resource_id for piece in self.granted)
 
 
@@ -140,6 +162,17 @@ def test_a_pool_that_cannot_be_is_a_problem_and_not_the_end(account, name):
     assert problem.fix
 
 
+@pytest.mark.parametrize(("path", "key"), [("x", None), ("", "d3Jvbmc=")], ids=["another account", "another key"])
+def test_storage_that_refuses_is_told_once_with_its_address_and_what_to_do(account, batchimg, path, key):
+    account.pool()
+    store = BlobStore(account.blob + path, key or batchimg.stack()["stack"]["storage_key"])
+    found = list(examine(replace(account.services, store=store), None))
+    store.close()
+    (problem,) = [one for one in found if one.level == "problem"]
+    assert problem.message.startswith(f"{account.blob}{path}: ")
+    assert problem.fix
+
+
 def test_a_pool_that_is_resizing_is_no_problem(account):
     account.pool(targetDedicatedNodes=3)
     assert account.problems() == []
@@ -166,10 +199,10 @@ def test_a_pool_that_keeps_its_nodes_is_a_warning_and_one_with_a_formula_is_not(
 def test_an_image_is_a_problem_after_its_end_and_a_warning_before(account):
     account.pool()
     image = account.services.batch.pool("batchimg").image
-    ends = account.services.batch.image_support_ends(image)
+    ends = account.services.batch.image_support(image).ends
     if ends is None:
         ends = datetime(2029, 5, 1, tzinfo=UTC)
-        account.services.batch.image_support_ends = lambda _: ends
+        account.services.batch.image_support = lambda _: Support(ends)
     levels = {
         days: next(one.level for one in account.findings(now=ends + timedelta(days=days)) if one.check == "image")
         for days in (-400, -30, 30)
@@ -189,9 +222,52 @@ def test_a_quota_below_the_pools_maximum_is_a_warning(account, quota, level):
 def test_roles_that_are_missing_are_problems_that_name_the_role(account):
     account.pool()
     only_inputs = Subscription(AccountFacts(100, 100, STORAGE), granted=("containers/inputs", "batchAccounts"))
-    found = [one for one in account.findings(management=only_inputs) if one.check == "roles"]
+    found = [one for one in account.findings_at("one.blob.core.windows.net", only_inputs) if one.check == "roles"]
     assert [one.level for one in found] == ["good", "good", "problem", "problem"]
     assert all("Storage Blob Data Contributor" in one.fix for one in found if one.level == "problem")
+
+
+def test_a_role_that_cannot_be_looked_at_is_unknown_and_the_others_are_told(account):
+    account.pool()
+    found = account.findings_at("one.blob.core.windows.net", Subscription(AccountFacts(9, 9, STORAGE), shut="outputs"))
+    assert [one.level for one in found if one.check == "roles"] == ["good", "good", "unknown", "good"]
+
+
+def test_roles_on_storage_that_is_not_the_accounts_are_unknown(account):
+    account.pool()
+    for storage in (STORAGE, None):
+        found = account.findings_at("other.blob.core.windows.net", Subscription(AccountFacts(9, 9, storage)))
+        assert [one.level for one in found if one.check == "roles"] == ["unknown", "good"]
+
+
+def test_the_id_of_another_account_is_a_problem_and_its_quotas_are_not_told(account):
+    account.pool(targetDedicatedNodes=1)
+    other = Subscription(AccountFacts(9, 9, STORAGE, host="other.westeurope.batch.azure.com"))
+    found = account.findings(management=other)
+    assert [one.message for one in found if one.level == "problem" and "batch_account_id" in one.message]
+    assert not [one for one in found if one.check in {"quota", "roles"}]
+
+
+@pytest.mark.parametrize(("cores", "level"), [(8, "good"), (4, "warning"), (0, "problem")])
+def test_a_quota_of_the_sizes_family_counts_where_it_is_less(account, cores, level):
+    account.pool(enableAutoScale=True, autoScaleFormula="maxDedicated = 2;\n$TargetDedicatedNodes = 0;")
+    facts = AccountFacts(100, 100, None, family_cores={"standarddadsv5family": cores, "standardddsv5family": 0})
+    assert [one.level for one in account.findings(management=Subscription(facts)) if one.check == "quota"] == [level]
+
+
+def test_an_image_that_azure_batch_does_not_list_is_a_warning(account):
+    account.pool()
+    account.services.batch.image_support = lambda _: None
+    assert [one.level for one in account.findings() if one.check == "image"] == ["warning"]
+
+
+def test_an_identity_without_a_token_is_told_to_sign_in():
+    def refuse(*_, **__):
+        raise ClientAuthenticationError("no credential gave a token")
+
+    with pytest.raises(ServiceError) as caught, translated("look at the pool"):
+        refuse()
+    assert (caught.value.code, "az login" in caught.value.hint) == ("AuthenticationFailed", True)
 
 
 def test_a_subscription_that_may_not_be_read_is_unknown_and_not_the_end(account):

@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from made_images import noise
 
 from batchimg.collect import records
 from batchimg.cost import run_cost
@@ -35,6 +34,7 @@ from batchimg_worker.results import DAMAGED
 from command_line import until
 from damage import halved, record, with_manifest, with_result, written
 from in_process import ended, placed, rows_of, services_of
+from made_images import noise
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
-from made_images import noise
 
 from batchimg.deletion import is_being_deleted
 from batchimg.download import Folder, download
@@ -34,6 +33,7 @@ from batchimg_worker.errors import ContractError
 
 from damage import GOLDEN, halved, with_result, written
 from in_process import ended, placed, services_of
+from made_images import noise
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ import signal
 from datetime import timedelta
 
 import pytest
-from made_images import noise
 
 from batch_emulator.account import Settings
 from batchimg.batch import ADDING_HOURS
 
 from autoscale_curves import formula
 from command_line import until
+from made_images import noise
 from stage import stage
 
 SCALE = 40_000  # a day in two seconds

@@ -1,7 +1,6 @@
 """A submit that died in its midst, and a folder that has grown when the next one comes."""
 
 import pytest
-from made_images import noise
 
 from batchimg.batch import Batch
 from batchimg.connect import Services
@@ -11,6 +10,8 @@ from batchimg.runs import delete
 from batchimg.settings import Settings
 from batchimg_worker.recipe import recipe_from_ops
 from batchimg_worker.storage import BlobStore
+
+from made_images import noise
 
 IMAGES = 3
 

@@ -4,8 +4,8 @@ import json
 import os
 
 import pytest
-from made_images import noise
 
+from made_images import noise
 from rehearsal import SPOT, rehearsing
 
 IMAGES = 12

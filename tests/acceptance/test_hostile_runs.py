@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from made_images import noise
 
 from batchimg.connect import Services, connect
 from batchimg.download import MARK, PARTS, Folder, download
@@ -17,6 +16,8 @@ from batchimg.events import Told
 from batchimg.runs import all_runs, find_run
 from batchimg.settings import load_settings
 from batchimg_worker.contract import ImageResult, Output, ResultHeader, dump, result_path, run_path
+
+from made_images import noise
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden" / "run-v1.json"
 PICTURE = b"pixels"

@@ -5,11 +5,10 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-from made_images import noise
-
 from batchimg.scan import scan
 
 from command_line import interrupt, slowly, until
+from made_images import noise
 from rehearsal import rehearsing
 from slow_storage import slow_storage
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from made_images import noise
 
 from batchimg.batch import Batch
 from batchimg.connect import Services
@@ -22,6 +21,7 @@ from batchimg_worker.contract import heartbeat_path, ledger_path, manifest_path,
 from batchimg_worker.storage import BlobStore
 
 from command_line import BATCHIMG, slowly, until
+from made_images import noise
 from rehearsal import EMPTY, rehearsing
 
 RECIPE = ("--op", "flip=horizontal")

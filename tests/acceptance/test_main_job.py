@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import skimage.filters
 import skimage.transform
+
 from made_images import noise
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples" / "images"

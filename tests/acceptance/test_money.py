@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_images import noise
 
 from batchimg.batch import Batch
 from batchimg.cost import run_cost
@@ -19,6 +18,7 @@ from batchimg_worker.contract import result_path, run_path
 
 from command_line import Command, slowly
 from in_process import ended, placed, rows_of, runs_of, services_of
+from made_images import noise
 from rehearsal import SPOT, rehearsing
 
 RECIPE = ("--op", "flip=horizontal")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 import pytest
-from made_images import noise
 
 from batchimg.collect import rejected
 from batchimg.errors import UnknownRun
@@ -22,6 +21,7 @@ from batchimg_worker.errors import ContractError
 
 from command_line import until
 from in_process import ended, placed, rows_of, services_of
+from made_images import noise
 
 
 @pytest.fixture(scope="module")

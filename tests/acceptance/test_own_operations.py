@@ -8,9 +8,10 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from made_images import noise
 
 from batchimg_worker.storage import BlobStore
+
+from made_images import noise
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 FILM = SAMPLES / "operations" / "film.py"

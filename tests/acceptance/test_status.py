@@ -22,7 +22,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from made_images import noise
 
 from batch_emulator.account import Settings
 from batchimg import still
@@ -44,6 +43,7 @@ from batchimg_worker.contract import (
     run_path,
 )
 
+from made_images import noise
 from stage import Stage, stage, task
 
 FILM = Path(__file__).parents[2] / "samples" / "operations" / "film.py"

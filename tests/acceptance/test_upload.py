@@ -1,12 +1,13 @@
 """Upload against real blob storage."""
 
 import pytest
-from made_images import noise
 
 from batchimg.events import Progressed
 from batchimg.scan import scan
 from batchimg.upload import IN_MEMORY, upload
 from batchimg_worker.storage import BlobStore
+
+from made_images import noise
 
 
 @pytest.fixture(scope="module")

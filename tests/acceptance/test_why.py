@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.batch import models
-from made_images import noise
 
 from batch_emulator.account import Settings
 from batchimg.connect import connect
@@ -18,6 +17,7 @@ from batchimg.why import Reason, Verdict, reason_of
 from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, dump, heartbeat_path, result_path
 
 from command_line import until
+from made_images import noise
 from stage import SLEEP, Stage, stage, task
 
 LONG = 600.0  # seconds: longer than any test

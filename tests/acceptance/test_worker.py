@@ -14,7 +14,6 @@ import numpy as np
 import psutil
 import pytest
 import tifffile
-from made_images import noise
 
 from batchimg_worker import contract
 from batchimg_worker.codec import decode
@@ -25,6 +24,7 @@ from batchimg_worker.storage import BlobStore
 
 from blobs import beaten
 from command_line import until
+from made_images import noise
 from slow_storage import slow_storage
 
 WORKER = Path(sys.executable).with_name("batchimg-worker")

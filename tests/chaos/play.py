@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from made_images import noise
-
 from batchimg.download import Folder, download
 from batchimg.ledger import batches
 from batchimg.lineage import Lineage, lineage
@@ -22,6 +20,8 @@ from batchimg_worker.contract import RunSpec
 from chaos.invariants import Evidence
 from chaos.plan import BROKEN, MORE, MOST_IMAGES, Plan
 from chaos.world import Said, World, ended, until
+
+from made_images import noise
 
 SLOW = '''
 import time

@@ -13,8 +13,9 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import tifffile
-from color_profiles import color_profile
 from PIL import Image
+
+from color_profiles import color_profile
 
 HEIGHT, WIDTH = 80, 96
 ODD = Path(__file__).parents[1] / "unit" / "worker" / "odd"

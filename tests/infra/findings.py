@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import findings_of_changes
 import findings_of_options
 import findings_of_references
 import findings_of_roles
 from wanted import Check, equal, identity_of, principal_of, wanted
 
-from recording import Graph
+from recording import STACK_TYPE, Graph
 
 UNTAGGABLE = {
     "storage:BlobServiceProperties", "storage:BlobContainer", "storage:ManagementPolicy", "storage:Queue",
@@ -129,6 +130,8 @@ def the_pool_is_safe_and_current(graph: Graph) -> Iterator[str]:
         re.findall(r"\$\w+", scaling.get("formula", ""))
     ):
         yield f"the pool scales by {scaling.get('formula')!r}"
+    if "$NodeDeallocationOption = taskcompletion;" not in scaling.get("formula", ""):
+        yield "nodes that leave do not end their tasks first"
 
 
 def nodes_are_what_the_worker_runs_on(graph: Graph) -> Iterator[str]:
@@ -186,10 +189,30 @@ def nothing_looks_like_a_secret(graph: Graph) -> Iterator[str]:
 
 def everything_is_tagged_and_parented(graph: Graph) -> Iterator[str]:
     for one in graph.made:
-        if not one.parent:
+        of_the_stack = not one.parent or one.parent.split("::")[2] == STACK_TYPE
+        if one.custom and of_the_stack and one.kind != "resources:ResourceGroup":
             yield f"{one.kind} {one.name} has no parent"
         if one.custom and one.kind not in UNTAGGABLE and set(one.inputs.get("tags") or ()) < {"project", "stack"}:
             yield f"{one.kind} {one.name} has no tags"
+
+
+def outputs_lead_to_what_is_made(graph: Graph) -> Iterator[str]:
+    storage = str(graph.one("storage:StorageAccount").outputs["primaryEndpoints"]["blob"]).rstrip("/")
+    account, version = graph.one("batch:BatchAccount"), graph.outputs["worker_version"]
+    expected = {
+        "batch_endpoint": f"https://{account.outputs['accountEndpoint']}",
+        "batch_account_id": account.id,
+        "storage_endpoint": storage,
+        "node_identity": identity_of(graph, "pool").outputs["clientId"],
+        "resource_group": graph.one("resources:ResourceGroup").outputs["name"],
+        "worker_bundle": f"{storage}/worker/batchimg-worker-{version}.tar",
+        "worker_image": "",
+    }
+    for registry in graph.of("containerregistry:Registry"):
+        image = f"{registry.outputs['loginServer']}/batchimg-worker:{version}"
+        expected |= {"worker_bundle": "", "worker_image": image}
+    for name, value in expected.items():
+        yield from equal(f"output {name}", graph.outputs.get(name), value)
 
 
 def names_are_unique(graph: Graph) -> Iterator[str]:
@@ -213,10 +236,12 @@ CHECKS: tuple[Check, ...] = (
     *findings_of_options.CHECKS,
     *findings_of_roles.CHECKS,
     everything_is_tagged_and_parented,
+    outputs_lead_to_what_is_made,
     names_are_unique,
     nothing_looks_like_a_secret,
     the_pool_waits_for_what_its_nodes_need,
     *findings_of_references.CHECKS,
+    *findings_of_changes.CHECKS,
 )
 
 

@@ -201,16 +201,18 @@ def logs_are_kept_as_long_as_it_costs_nothing(graph: Graph) -> Iterator[str]:
         blobs = f"{graph.one('storage:StorageAccount').id}/blobServices/default"
         sent = {one.inputs.get("resourceUri"): one for one in graph.of("monitor:DiagnosticSetting")}
         logs = {
-            graph.one("batch:BatchAccount").id: {"categoryGroup": "allLogs", "enabled": True},
-            blobs: {"category": "StorageDelete", "enabled": True},  # reads and writes are one line an image
+            graph.one("batch:BatchAccount").id: ({"categoryGroup": "allLogs"}, "AllMetrics"),
+            # Reads and writes are one line an image. "Metric category 'AllMetrics' is not supported" there.
+            blobs: ({"category": "StorageDelete"}, "Transaction"),
         }
         yield from equal("logs come from", sorted(map(str, sent)), sorted(logs))
         for resource, one in sent.items():
+            log, metrics = logs.get(resource, ({}, ""))
             yield from wanted(
                 one,
                 workspaceId=workspace.id,
-                logs=[logs.get(resource)],
-                metrics=[{"category": "AllMetrics", "enabled": True}],
+                logs=[{**log, "enabled": True}],
+                metrics=[{"category": metrics, "enabled": True}],
             )
     for component in graph.of("applicationinsights:Component"):
         yield from wanted(

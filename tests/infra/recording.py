@@ -5,12 +5,14 @@ No engine, no network, no Azure: the program is run as the language host does it
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import runpy
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pulumi
@@ -25,6 +27,17 @@ STACK_TYPE = "pulumi:pulumi:Stack"
 
 
 @dataclass(frozen=True)
+class Options:
+    """What the engine is told about a resource besides its inputs."""
+
+    protect: bool = False
+    ignore_changes: tuple[str, ...] = ()
+    replace_on_changes: tuple[str, ...] = ()
+    delete_before_replace: bool = False
+    retain_on_delete: bool = False
+
+
+@dataclass(frozen=True)
 class Made:
     """A resource as the program asked for it."""
 
@@ -36,7 +49,7 @@ class Made:
     outputs: dict[str, Any]
     parent: str
     depends_on: tuple[str, ...]
-    protect: bool
+    options: Options
 
     @property
     def kind(self) -> str:
@@ -101,9 +114,9 @@ def snapshot(graph: Graph) -> dict[str, Any]:
         {
             "type": one.type,
             "name": one.name,
-            "parent": _last(one.parent),
+            "parent": " ".join(one.parent.split("::")[2:]).rpartition("$")[2],
             "depends_on": sorted({_last(urn) for urn in one.depends_on}),
-            **({"protect": True} if one.protect else {}),
+            **{name: value for name, value in dataclasses.asdict(one.options).items() if value},
             "inputs": _plain(one.inputs),
         }
         for one in graph.made
@@ -142,7 +155,7 @@ class _Mocks(pulumi.runtime.Mocks):
 
 
 class _Monitor(mocks.MockMonitor):
-    """Keeps what the mocks are not told: parent, dependencies, protection, outputs of the stack."""
+    """Keeps what the mocks are not told: parent, dependencies, options, outputs of the stack."""
 
     def __init__(self, answers: _Mocks, graph: Graph) -> None:
         super().__init__(answers)
@@ -162,7 +175,13 @@ class _Monitor(mocks.MockMonitor):
                     outputs={**outputs, "id": response.id},
                     parent=request.parent,
                     depends_on=tuple(request.dependencies),
-                    protect=request.protect,
+                    options=Options(
+                        protect=request.protect,
+                        ignore_changes=tuple(request.ignoreChanges),
+                        replace_on_changes=tuple(request.replaceOnChanges),
+                        delete_before_replace=request.deleteBeforeReplace,
+                        retain_on_delete=request.retainOnDelete,
+                    ),
                 )
             )
         return response
@@ -179,20 +198,30 @@ def configuration(program: Path, stack: str | None) -> dict[str, str]:
     values = {key: item.get("value", item.get("default")) for key, item in project["config"].items()}
     if stack is not None:
         values |= yaml.safe_load((program / f"Pulumi.{stack}.yaml").read_text())["config"]
-    return _flat(values)
+    return flat(values)
 
 
-def _flat(values: Mapping[str, Any]) -> dict[str, str]:
+def flat(values: Mapping[str, Any]) -> dict[str, str]:
+    """Configuration as the CLI gives it to a program: names with the project's, values as text."""
     return {
         key if ":" in key else f"batchimg:{key}": value if isinstance(value, str) else json.dumps(value)
         for key, value in values.items()
     }
 
 
-def run(stack: str | None = None, config: Mapping[str, Any] | None = None, program: Path = PROGRAM) -> Graph:
-    """Run the program with a stack's file (or the defaults alone) and more configuration on top."""
+def run(
+    stack: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    program: Path = PROGRAM,
+    named: str | None = None,
+) -> Graph:
+    """Run the program with a stack's file (or the defaults alone) and more configuration on top.
+
+    ``named`` is the stack's name, where it is another than its file's.
+    """
     with _loops_closed():
-        return _run(stack, config or {}, program)
+        merged = {**configuration(program, stack), **flat(config or {})}
+        return _run(named or stack or "test", merged, program)
 
 
 @contextlib.contextmanager
@@ -215,10 +244,9 @@ def _loops_closed() -> Iterator[None]:
             loop.close()
 
 
-def _run(stack: str | None, config: Mapping[str, Any], program: Path) -> Graph:
+def _run(stack: str, config: Mapping[str, str], program: Path) -> Graph:
     graph = Graph()
-    merged = {**configuration(program, stack), **_flat(config)}
-    monitor = _Monitor(_Mocks(merged["azure-native:location"]), graph)
+    monitor = _Monitor(_Mocks(config["azure-native:location"]), graph)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     # As pulumi.runtime.set_mocks, without the root stack that it makes: run_in_stack makes the only one.
@@ -229,21 +257,29 @@ def _run(stack: str | None, config: Mapping[str, Any], program: Path) -> Graph:
             monitor_features=set(monitor.GetDeploymentInfo(None).supportedFeatures),
             engine=mocks.MockEngine(None),
             project="batchimg",
-            stack=stack or "test",
+            stack=stack,
             dry_run=False,
             organization="test",
             callbacks=None,
         )
     )
-    pulumi.runtime.set_all_config(merged)
+    pulumi.runtime.set_all_config(dict(config))
+    aside = _set_aside(program)
     before = set(sys.modules)
     try:
         loop.run_until_complete(pulumi.runtime.run_in_stack(lambda: runpy.run_path(str(program), run_name="__main__")))
     finally:
         _forget(program, before)
+        sys.modules.update(aside)
         loop.run_until_complete(loop.shutdown_default_executor())  # its threads hold loops of their own
         pulumi.runtime.set_all_config({})
     return graph
+
+
+def _set_aside(program: Path) -> dict[str, ModuleType]:
+    """Take what somebody else has imported under the names of the program's modules out of its way."""
+    names = {file.stem for file in program.glob("*.py")} - {"__main__"}
+    return {name: sys.modules.pop(name) for name in names & set(sys.modules)}
 
 
 def _forget(program: Path, before: set[str]) -> None:

@@ -12,7 +12,9 @@ import pytest
 import rehearse
 
 import azure_provider
+import azure_refusals
 from azure_twins import Twins
+from programs import graph_of
 from recording import PROGRAM
 
 GROUP = "/subscriptions/1/resourceGroups/g"
@@ -64,6 +66,28 @@ def test_what_is_there_is_not_made_again_but_for_what_comes_with_an_account(azur
     service = f"{ACCOUNT}/blobServices/default"
     for _ in range(2):
         azure.put("storage:BlobServiceProperties", service, {})
+
+
+def test_what_no_schema_refuses_azure_does(azure):
+    grant = {"scope": ACCOUNT, "principalId": "somebody", "roleDefinitionId": "reader"}
+    role = f"{ACCOUNT}/providers/Microsoft.Authorization/roleAssignments"
+    azure.put("authorization:RoleAssignment", f"{role}/1", grant)
+    azure.put("authorization:RoleAssignment", f"{role}/2", {**grant, "principalId": "somebody else"})
+    with pytest.raises(RuntimeError, match="RoleAssignmentExists"):
+        azure.put("authorization:RoleAssignment", f"{role}/3", grant)
+    budget = f"{GROUP}/providers/Microsoft.Consumption/budgets/b"
+    azure.put("consumption:Budget", budget, {"timePeriod": {"startDate": "2026-01-01T00:00:00Z"}, "amount": 1})
+    azure.change("consumption:Budget", budget, {"timePeriod": {"startDate": "2026-01-01T00:00:00Z"}, "amount": 2})
+    with pytest.raises(RuntimeError, match="Start date"):
+        azure.change("consumption:Budget", budget, {"timePeriod": {"startDate": "2026-02-01T00:00:00Z"}, "amount": 2})
+
+
+@pytest.mark.parametrize("stack", ["prod", "all-options"])
+def test_metrics_are_those_that_a_resource_has(stack):
+    sent = [one.inputs for one in graph_of(stack).of("monitor:DiagnosticSetting")]
+    assert [azure_refusals.of_metrics(one) for one in sent] == ["", ""]
+    every = [{**one, "metrics": [{"category": word} for word in ("AllMetrics", "Transaction")]} for one in sent]
+    assert all("is not supported" in azure_refusals.of_metrics(one) for one in every)
 
 
 def test_the_provider_ends_with_an_engine_that_is_killed(tmp_path):

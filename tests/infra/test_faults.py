@@ -28,6 +28,7 @@ FAULTS = {
     "the account's identity on nodes": ("pool.py", "identity = parts.identities.pool.id", "identity = parts.identities.account.id", "the nodes' identities"),
     "addresses of nodes that Azure does not know": ("pool.py", '"BatchManaged"', '"BatchManagedly"', "BatchManagedly"),
     "no tags": ("storage.py", "            tags=tags,\n", "", "has no tags"),
+    "nodes that leave in the midst of a task": ("autoscale.py", "$NodeDeallocationOption = taskcompletion;\n", "", "nodes that leave"),
     "nobody may submit": ("access.py", 'grants.give("Azure Batch Job Submitter", "account", account.account.id)', "pass", "the roles of submitter"),
     "a role for the whole group": ("access.py", 'grants.give("Azure Batch Account Reader", "account", account.account.id)', 'grants.give("Azure Batch Account Reader", "group", place.group.id)', "too many"),
 }  # fmt: skip
@@ -38,6 +39,8 @@ WITH_OPTIONS = {
     "no way to the node management": (VNET, "__main__.py", '        Target("node-management", account.account.id, "nodeManagement", "privatelink.batch.azure.com"),\n', "", "private endpoints"),
     "a pool before its endpoints": (VNET, "__main__.py", "needed += [network.private_endpoint(target) for target in targets]", "[network.private_endpoint(target) for target in targets]", "does not wait for"),
     "admin of the registry": ({"worker": "container"}, "registry.py", "admin_user_enabled=False", "admin_user_enabled=True", "adminUserEnabled"),
+    "metrics that storage does not have": ({"observability": True}, "observability.py", '"Transaction"', '"AllMetrics"', "metrics"),
+    "a budget that is to begin anew": ({"budget": 9, "budget_emails": "a@b.org"}, "budget.py", ', ignore_changes=["timePeriod"]', "", "ignore_changes"),
     "events before their role": ({"events": True}, "events.py", "depends_on=[may_send, storage.queue]", "depends_on=[storage.queue]", "does not wait for its role"),
 }  # fmt: skip
 

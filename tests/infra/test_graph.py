@@ -17,7 +17,7 @@ from batchimg_worker.version import __version__
 from arm import OTHER_VERSIONS, SCHEMAS, TYPES, WITHOUT_SCHEMA, problems
 from findings import CHECKS
 from programs import STACKS, graph_of
-from recording import PROGRAM, snapshot
+from recording import PROGRAM, configuration, flat, snapshot
 
 GRAPHS = Path(__file__).parent / "graphs"
 
@@ -58,19 +58,37 @@ def test_the_stacks_run_the_version_of_this_tree():
 
 
 def test_storage_is_protected_where_it_is_asked_for():
-    protected = {name: graph_of(name).one("storage:StorageAccount").protect for name in ("dev", "prod")}
+    protected = {name: graph_of(name).one("storage:StorageAccount").options.protect for name in ("dev", "prod")}
     assert protected == {"dev": False, "prod": True}
 
 
-def test_options_that_are_off_make_nothing():
-    kinds = {one.kind for one in graph_of("defaults").made}
-    paid = {
-        "containerregistry:Registry",
-        "network:NatGateway",
-        "network:PrivateEndpoint",
-        "operationalinsights:Workspace",
+ASKED_FOR = {
+    "worker": ("container", {"containerregistry:Registry"}),
+    "network": ("vnet", {
+        "network:VirtualNetwork", "network:Subnet", "network:NetworkSecurityGroup", "network:PrivateEndpoint",
+        "network:PrivateDnsZoneGroup", "privatedns:PrivateZone", "privatedns:VirtualNetworkLink",
+    }),
+    "nat_gateway": ("true", {"network:NatGateway", "network:PublicIPAddress"}),
+    "observability": ("true", {"operationalinsights:Workspace", "monitor:DiagnosticSetting"}),
+    "application_insights": ("true", {"applicationinsights:Component"}),
+    "events": ("true", {"eventgrid:SystemTopic", "eventgrid:SystemTopicEventSubscription"}),
+    "budget": (None, {"consumption:Budget"}),
+}  # fmt: skip
+"""Setting -> the value that asks for it (None: any but 0), what it makes; the rest is always made."""
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_options_make_what_they_name_and_nothing_where_they_are_off(stack):
+    file, config = STACKS[stack]
+    given = {**configuration(PROGRAM, file), **flat(config)}
+    asked = {
+        name
+        for name, (on, _) in ASKED_FOR.items()
+        if (given[f"batchimg:{name}"] != "0" if on is None else given[f"batchimg:{name}"] == on)
     }
-    assert not kinds & paid
+    kinds = {one.kind for one in graph_of(stack).made}
+    for name, (_, makes) in ASKED_FOR.items():
+        assert kinds & makes == (makes if name in asked else set()), name
 
 
 MONTHLY = {
@@ -102,19 +120,6 @@ def test_an_idle_stack_costs_what_the_pages_say():
     said = f"about {idle_cost('prod'):.0f} USD a month"
     for page in ("README.md", "docs/operations.md"):
         assert said in (PROGRAM.parent / page).read_text(), f"{page} does not say {said}"
-
-
-def test_every_option_makes_what_it_names():
-    kinds = {one.kind for one in graph_of("all-options").made}
-    assert kinds >= {
-        "containerregistry:Registry",
-        "network:NatGateway",
-        "network:PrivateEndpoint",
-        "operationalinsights:Workspace",
-        "applicationinsights:Component",
-        "consumption:Budget",
-        "eventgrid:SystemTopicEventSubscription",
-    }
 
 
 @with_schemas

@@ -18,7 +18,8 @@ from google.protobuf import empty_pb2
 from pulumi.provider.experimental import provider, server
 from pulumi.provider.experimental.property_value import PropertyValue, PropertyValueType
 
-from azure_resources import CLIENT_CONFIG, answer, template_of
+import azure_refusals
+from azure_resources import CLIENT_CONFIG, NAMES, SUFFIX, answer, template_of
 from azure_twins import Twins
 
 STATE = Path(os.environ.get("AZURE_TWIN_STATE", "azure.json"))
@@ -28,15 +29,7 @@ FIXED = {
     "location", "resourceGroupName", "accountName", "poolName", "containerName", "queueName", "poolAllocationMode",
     "vmSize", "taskSlotsPerNode", "scope", "principalId", "roleDefinitionId",
 }  # fmt: skip
-NAMES = {
-    "storage:StorageAccount": r"[a-z0-9]{3,24}",
-    "batch:BatchAccount": r"[a-z0-9]{3,24}",
-    "containerregistry:Registry": r"[a-zA-Z0-9]{5,50}",
-    "storage:BlobContainer": r"[a-z0-9](-?[a-z0-9]){2,62}",
-    "batch:Pool": r"[A-Za-z0-9_-]{1,64}",
-}
 ALWAYS_THERE = {"storage:BlobServiceProperties"}  # with the account: to make it is to set it
-NAMED_BY_AZURE = {"resources:ResourceGroup", *NAMES} - {"storage:BlobContainer", "batch:Pool"}
 
 
 def plain(value: PropertyValue) -> Any:
@@ -97,12 +90,18 @@ class Azure:
         missing = _parent(arm_id)
         if missing and missing not in resources:
             raise RuntimeError(f"404 ParentResourceNotFound: {missing}")
+        others = [one["inputs"] for one in resources.values() if one["type"] == kind]
+        if refused := azure_refusals.of_making(kind, inputs, others):
+            raise RuntimeError(refused)
         self.twins.create(kind, inputs)
         self.write({**resources, arm_id: {"type": kind, "inputs": inputs}})
 
     def change(self, kind: str, arm_id: str, inputs: dict[str, Any]) -> None:
+        resources = self.read()
+        if refused := azure_refusals.of_changing(kind, resources.get(arm_id, {}).get("inputs", {}), inputs):
+            raise RuntimeError(refused)
         self.twins.update(kind, inputs)
-        self.write({**self.read(), arm_id: {"type": kind, "inputs": inputs}})
+        self.write({**resources, arm_id: {"type": kind, "inputs": inputs}})
 
     def remove(self, kind: str, arm_id: str) -> None:
         resources = self.read()
@@ -149,7 +148,7 @@ class Provider(provider.Provider):
         inputs = dict(request.new_inputs)
         naming = template_of(kind)[1]
         if naming not in inputs:  # a name once chosen stays
-            suffix = hashlib.sha256(request.urn.encode()).hexdigest()[:8] if kind in NAMED_BY_AZURE else ""
+            suffix = hashlib.sha256(request.urn.encode()).hexdigest()[:SUFFIX]
             chosen = PropertyValue(f"{name_of(request.urn)}{suffix}")
             inputs[naming] = (request.old_inputs or {}).get(naming, chosen)
         name = plain(inputs[naming])

@@ -60,6 +60,33 @@ TYPES: dict[str, tuple[str, str]] = {
     ),
 }
 
+# kind -> what Azure takes as its name
+NAMES = {
+    "resources:ResourceGroup": r"[\w.()-]{0,89}[\w()-]",
+    "storage:StorageAccount": r"[a-z0-9]{3,24}",
+    "storage:BlobContainer": r"[a-z0-9](-?[a-z0-9]){2,62}",
+    "storage:Queue": r"[a-z0-9](-?[a-z0-9]){2,62}",
+    "batch:BatchAccount": r"[a-z0-9]{3,24}",
+    "batch:Pool": r"[A-Za-z0-9_-]{1,64}",
+    "containerregistry:Registry": r"[a-zA-Z0-9]{5,50}",
+    "managedidentity:UserAssignedIdentity": r"[a-zA-Z0-9][\w-]{2,127}",
+    "eventgrid:SystemTopic": r"[a-zA-Z0-9-]{3,50}",
+    "eventgrid:SystemTopicEventSubscription": r"[a-zA-Z0-9-]{3,64}",
+    "operationalinsights:Workspace": r"[a-zA-Z0-9]([a-zA-Z0-9-]{2,61})[a-zA-Z0-9]",
+    "applicationinsights:Component": r"[^%&\\?/]{1,259}[^%&\\?/. ]",
+    "consumption:Budget": r"[\w-]{1,63}",
+    "monitor:DiagnosticSetting": r"[^*<>%:&?+/\\ ]{1,260}",
+    "network:VirtualNetwork": r"[a-zA-Z0-9][\w.-]{0,62}\w",
+    "network:Subnet": r"[a-zA-Z0-9][\w.-]{0,78}\w",
+    "network:NetworkSecurityGroup": r"[a-zA-Z0-9][\w.-]{0,78}\w",
+    "network:NatGateway": r"[a-zA-Z0-9][\w.-]{0,78}\w",
+    "network:PublicIPAddress": r"[a-zA-Z0-9][\w.-]{0,78}\w",
+    "network:PrivateEndpoint": r"[a-zA-Z0-9][\w.-]{0,62}\w",
+    "privatedns:VirtualNetworkLink": r"[a-zA-Z0-9][\w.-]{0,78}\w",
+}
+SUFFIX = 8
+"""The letters that azure-native adds to the name of what is given none."""
+
 
 class UnknownTypeError(LookupError):
     """The program made a resource that this table does not know."""

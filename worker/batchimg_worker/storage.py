@@ -264,7 +264,7 @@ def translated(action: str) -> Iterator[None]:
 def _hint(code: str) -> str:
     hints = {
         "AuthorizationPermissionMismatch": "Your identity needs the role Storage Blob Data Contributor on the account.",
-        "AuthorizationFailure": "The account's network rules or roles keep you out.",
+        "AuthorizationFailure": "The account's network rules or roles keep you out: see `allowed_ips`, `submitters`.",
         "ContainerNotFound": "See that the container's name is right; `pulumi up` or `batchimg local up` makes them.",
         "BlobNotFound": "It has been deleted, or was never written.",
     }

@@ -14,12 +14,15 @@ from batch_emulator.wire import Reply, Request
 Fields = dict[str, Any]
 
 
+_END_OF_22_04 = "2027-06-30T00:00:00Z"  # https://github.com/Azure/Batch/issues/200
+
+
 def _image(publisher: str, offer: str, sku: str, agent: str, *, end: str | None = None) -> Fields:
     image = {
         "nodeAgentSKUId": agent,
         "imageReference": {"publisher": publisher, "offer": offer, "sku": sku, "version": "latest"},
         "osType": "linux",
-        "capabilities": ["Generation2VMImage"],
+        "capabilities": [*(["DockerCompatible"] if publisher == "microsoft-dsvm" else []), "Generation2VMImage"],
         "verificationType": "verified",
     }
     return image | ({"batchSupportEndOfLife": end} if end else {})
@@ -29,11 +32,12 @@ IMAGES: list[Fields] = [
     _image("canonical", "ubuntu-24_04-lts", "server", "batch.node.ubuntu 24.04"),
     _image(
         "canonical", "0001-com-ubuntu-server-jammy", "22_04-lts-gen2", "batch.node.ubuntu 22.04",
-        end="2027-04-01T00:00:00Z",
+        end=_END_OF_22_04,
     ),
     _image("debian", "debian-12", "12-gen2", "batch.node.debian 12"),
     _image("almalinux", "almalinux-x86_64", "9-gen2", "batch.node.el 9"),
-    _image("microsoft-dsvm", "ubuntu-hpc", "2204", "batch.node.ubuntu 22.04"),
+    _image("microsoft-dsvm", "ubuntu-hpc", "2204", "batch.node.ubuntu 22.04", end=_END_OF_22_04),
+    _image("microsoft-dsvm", "ubuntu-hpc", "2404", "batch.node.ubuntu 24.04"),
 ]  # fmt: skip
 
 IMAGE_PROPERTIES: dict[str, Property[Fields]] = {

@@ -50,6 +50,20 @@ def test_quotas_and_storage_of_an_account(management, answers):
     assert management.account() == AccountFacts(20, 100, STORAGE)
 
 
+@pytest.mark.parametrize(("enforced", "families"), [(True, {"standarddadsv5family": 8}), (False, {})])
+def test_quotas_of_families_count_where_they_are_enforced(management, answers, enforced, families):
+    listed = [{"name": "standardDADSv5Family", "coreQuota": 8}]
+    answers[ACCOUNT] = {
+        "properties": {
+            "accountEndpoint": "one.westeurope.batch.azure.com",
+            "dedicatedCoreQuotaPerVMFamilyEnforced": enforced,
+            "dedicatedCoreQuotaPerVMFamily": listed,
+        }
+    }
+    facts = management.account()
+    assert (facts.family_cores, facts.host) == (families, "one.westeurope.batch.azure.com")
+
+
 def test_an_account_without_auto_storage(management, answers):
     answers[ACCOUNT] = {"properties": {"dedicatedCoreQuota": 20, "lowPriorityCoreQuota": 0, "autoStorage": None}}
     assert management.account() == AccountFacts(20, 0, None)

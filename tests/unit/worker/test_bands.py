@@ -7,7 +7,6 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from color_profiles import color_profile
 from PIL import Image as PillowImage
 
 from batchimg_worker.bands import undone
@@ -19,6 +18,8 @@ from batchimg_worker.tiles.joining import Joined
 from batchimg_worker.tiles.original import look
 from batchimg_worker.tiles.plan import STRIP_ROWS, make_plan
 from batchimg_worker.tiles.process import Room, process_any, process_band
+
+from color_profiles import color_profile
 
 HEIGHT, WIDTH = 900, 96
 SIDE = 128

@@ -15,7 +15,6 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from color_profiles import color_profile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -32,6 +31,8 @@ from batchimg_worker.codec import (
 )
 from batchimg_worker.errors import DecodeError, EncodeError, ImageTooLarge
 from batchimg_worker.naming import Which, rivals
+
+from color_profiles import color_profile
 
 SAMPLES = Path(__file__).parents[3] / "samples" / "images"
 ORIENTATION = 0x0112

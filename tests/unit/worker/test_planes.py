@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from color_profiles import color_profile
 from PIL import Image as PillowImage
 from skimage import filters, transform
 
@@ -18,6 +17,8 @@ from batchimg_worker.apply import process
 from batchimg_worker.codec import Picture, encode, inspect
 from batchimg_worker.operations.kernels import libjpeg, native
 from batchimg_worker.recipe import load_recipe, parse_recipe, recipe_from_ops
+
+from color_profiles import color_profile
 
 pytestmark = pytest.mark.skipif(not libjpeg.available(), reason="no C kernels, or no libjpeg in Pillow's wheel")
 
