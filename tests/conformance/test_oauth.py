@@ -10,7 +10,6 @@ import urllib.request
 
 import pytest
 from azure.batch import BatchClient
-from azure.batch.aio import BatchClient as AsyncBatchClient
 from azure.core.credentials import AccessToken, AzureNamedKeyCredential
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
@@ -62,7 +61,7 @@ def test_a_token_of_the_emulator_lets_the_sdk_in(server, client_with):
         assert list(client.list_jobs()) == []
 
 
-def test_a_token_lets_the_asynchronous_sdk_in_too(server):
+def test_a_token_lets_the_asynchronous_sdk_in_too(server, aio_client):
     class Given:
         async def get_token(self, *scopes, **_):
             assert scopes == ("https://batch.core.windows.net//.default",)
@@ -73,7 +72,7 @@ def test_a_token_lets_the_asynchronous_sdk_in_too(server):
 
     async def jobs():
         verify = str(server.certificate.path)
-        async with AsyncBatchClient(server.emulator.account.url, Given(), connection_verify=verify) as client:
+        async with aio_client(server.emulator.account.url, Given(), connection_verify=verify) as client:
             return [job async for job in client.list_jobs()]
 
     assert asyncio.run(jobs()) == []
