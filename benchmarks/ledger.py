@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from batchimg_worker.blob_names import result_path, run_path
 from batchimg_worker.contract import (
     HEARTBEAT_METADATA,
     Attempt,
@@ -29,10 +30,8 @@ from batchimg_worker.contract import (
     RunSpec,
     Source,
     StageSeconds,
-    dump,
-    result_path,
-    run_path,
 )
+from batchimg_worker.documents import dump
 from batchimg_worker.ledger import find, merge, publish
 from batchimg_worker.recipe import load_recipe
 from batchimg_worker.storage import Blob, BlobStore, Container

@@ -158,7 +158,8 @@ class Bench:
 def work(endpoint: str, operation: str, band: str, how: str) -> None:
     """One task, after its imports; prints what it took."""
     from batchimg_worker.bands import BandStore
-    from batchimg_worker.contract import dump, result_path
+    from batchimg_worker.blob_names import result_path
+    from batchimg_worker.documents import dump
     from batchimg_worker.memory import keep_freed_memory
     from batchimg_worker.pipeline import Pipeline, Places
     from batchimg_worker.storage import LONG, BlobStore
@@ -210,7 +211,8 @@ def spec(operation: str) -> "RunSpec":
 
 def header(chunk: int) -> bytes:
     """The first line of a result."""
-    from batchimg_worker.contract import ResultHeader, dump
+    from batchimg_worker.contract import ResultHeader
+    from batchimg_worker.documents import dump
 
     now = datetime.now(UTC)
     return dump(

@@ -21,17 +21,9 @@ from batchimg.local.running import find
 from batchimg.parallel import in_parallel
 from batchimg.settings import load_settings
 from batchimg.watch import status
-from batchimg_worker.contract import (
-    HEARTBEAT_METADATA,
-    Heartbeat,
-    Limits,
-    RunSpec,
-    Source,
-    dump,
-    heartbeat_path,
-    result_path,
-    run_path,
-)
+from batchimg_worker.blob_names import heartbeat_path, result_path, run_path
+from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, Limits, RunSpec, Source
+from batchimg_worker.documents import dump
 from batchimg_worker.recipe import DEFAULT_RECIPE, load_recipe
 
 RUN = "million-0123456789"

@@ -7,7 +7,8 @@ from itertools import chain
 
 from batchimg.collect import number_of
 from batchimg.connect import Services
-from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, parse
+from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat
+from batchimg_worker.documents import parse
 from batchimg_worker.errors import ContractError, ContractVersionError, StorageError
 from batchimg_worker.results import header_of, records_of
 from batchimg_worker.storage import Blob, Container

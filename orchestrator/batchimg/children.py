@@ -8,7 +8,9 @@ from batchimg.beats import began
 from batchimg.connect import Services
 from batchimg.parallel import in_parallel
 from batchimg.plan import name_of
-from batchimg_worker.contract import RunSpec, parse, run_path
+from batchimg_worker.blob_names import run_path
+from batchimg_worker.contract import RunSpec
+from batchimg_worker.documents import parse
 from batchimg_worker.errors import ContractError, StorageError, WorkerError
 
 READERS = 16

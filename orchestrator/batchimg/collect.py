@@ -5,15 +5,9 @@ from pathlib import PurePosixPath
 
 from batchimg.connect import Services
 from batchimg.events import Observer, Told, nobody
-from batchimg_worker.contract import (
-    ImageResult,
-    PartHeader,
-    RunSpec,
-    parse,
-    parse_lines,
-    rejected_path,
-    whole_lines,
-)
+from batchimg_worker.blob_names import rejected_path
+from batchimg_worker.contract import ImageResult, PartHeader, RunSpec
+from batchimg_worker.documents import parse, parse_lines, whole_lines
 from batchimg_worker.errors import ContractError, ContractVersionError, StorageError
 from batchimg_worker.results import records_of
 

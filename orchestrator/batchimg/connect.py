@@ -8,7 +8,8 @@ from batchimg.batch import Batch
 from batchimg.errors import ServiceError
 from batchimg.events import Observer, Told, nobody
 from batchimg.settings import Settings
-from batchimg_worker.contract import OUTPUTS, RUNS, Source
+from batchimg_worker.blob_names import OUTPUTS, RUNS
+from batchimg_worker.contract import Source
 from batchimg_worker.storage import BlobStore, Container
 
 

@@ -1,6 +1,6 @@
 """The containers of the local stack; on Azure Pulumi makes them."""
 
-from batchimg_worker.contract import INPUTS, OUTPUTS, RUNS
+from batchimg_worker.blob_names import INPUTS, OUTPUTS, RUNS
 from batchimg_worker.storage import BlobStore
 
 

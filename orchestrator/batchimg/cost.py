@@ -19,19 +19,9 @@ from batchimg.prices import load_prices
 from batchimg.seen import NodeAge
 from batchimg.span import Span
 from batchimg.watch import beats_of
-from batchimg_worker.contract import (
-    Attempt,
-    Heartbeat,
-    ImageResult,
-    PartHeader,
-    ResultHeader,
-    RunSpec,
-    parse,
-    parse_lines,
-    part_path,
-    result_path,
-    whole_lines,
-)
+from batchimg_worker.blob_names import part_path, result_path
+from batchimg_worker.contract import Attempt, Heartbeat, ImageResult, PartHeader, ResultHeader, RunSpec
+from batchimg_worker.documents import parse, parse_lines, whole_lines
 from batchimg_worker.errors import ContractError, ContractVersionError, StorageError
 
 SILENT_SECONDS = 60.0  # without a heartbeat: the task is not there any more

@@ -17,18 +17,9 @@ from batchimg.events import Observer, Told
 from batchimg.parallel import in_parallel
 from batchimg.plan import Plan, is_named, spec_of
 from batchimg.run_document import read_run
-from batchimg_worker.contract import (
-    ImageEntry,
-    ImageResult,
-    ManifestHeader,
-    RunSpec,
-    Source,
-    dump,
-    parse,
-    parse_lines,
-    rejected_path,
-    run_path,
-)
+from batchimg_worker.blob_names import rejected_path, run_path
+from batchimg_worker.contract import ImageEntry, ImageResult, ManifestHeader, RunSpec, Source
+from batchimg_worker.documents import dump, parse, parse_lines
 from batchimg_worker.errors import ContractError, ContractVersionError, RecipeError, StorageError, WorkerError
 
 READERS = 16

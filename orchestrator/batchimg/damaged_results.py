@@ -16,16 +16,9 @@ from batchimg.collect import number_of
 from batchimg.connect import Services
 from batchimg.events import Observer, Told
 from batchimg.parallel import in_parallel
-from batchimg_worker.contract import (
-    HEARTBEAT_METADATA,
-    ImageEntry,
-    ManifestHeader,
-    RunSpec,
-    ledger_path,
-    manifest_path,
-    parse,
-    parse_lines,
-)
+from batchimg_worker.blob_names import ledger_path, manifest_path
+from batchimg_worker.contract import HEARTBEAT_METADATA, ImageEntry, ManifestHeader, RunSpec
+from batchimg_worker.documents import parse, parse_lines
 from batchimg_worker.errors import ContractError, ContractVersionError, StorageError
 from batchimg_worker.results import records_of
 from batchimg_worker.storage import Blob

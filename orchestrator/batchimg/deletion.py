@@ -11,7 +11,7 @@ from batchimg.connect import Services
 from batchimg.errors import InputError
 from batchimg.events import Observer, Progressed
 from batchimg.parallel import in_parallel
-from batchimg_worker.contract import deleting_path, ledger_path, run_path
+from batchimg_worker.blob_names import deleting_path, ledger_path, run_path
 from batchimg_worker.storage import Container
 
 DELETERS = 16

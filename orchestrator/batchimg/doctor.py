@@ -12,7 +12,7 @@ from batchimg.connect import Services
 from batchimg.errors import ServiceError
 from batchimg.management import AccountFacts, Management
 from batchimg.words import count
-from batchimg_worker.contract import INPUTS, OUTPUTS, RUNS
+from batchimg_worker.blob_names import INPUTS, OUTPUTS, RUNS
 from batchimg_worker.errors import StorageError
 from batchimg_worker.version import __version__
 

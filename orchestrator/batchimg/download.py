@@ -17,7 +17,8 @@ from batchimg.events import Event, Observer, Progressed, nobody
 from batchimg.lineage import Lineage, lineage, records_of_all
 from batchimg.localpath import LocalNames
 from batchimg.parallel import in_parallel
-from batchimg_worker.contract import ImageResult, RunSpec, dump
+from batchimg_worker.contract import ImageResult, RunSpec
+from batchimg_worker.documents import dump
 from batchimg_worker.errors import StorageError
 from batchimg_worker.storage import Blob, Container
 

@@ -17,7 +17,8 @@ from batchimg.parallel import in_parallel
 from batchimg.thumbnail import LONGEST, thumbnail
 from batchimg.watch import ChunkTally, status, tallies
 from batchimg.words import size
-from batchimg_worker.contract import ImageResult, Measure, RunSpec, output_path, result_path
+from batchimg_worker.blob_names import output_path, result_path
+from batchimg_worker.contract import ImageResult, Measure, RunSpec
 from batchimg_worker.errors import ImageError, StorageError
 from batchimg_worker.storage import Container
 

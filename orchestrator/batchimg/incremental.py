@@ -17,7 +17,8 @@ from batchimg.lineage import Lineage, lineage
 from batchimg.plan import Plan, is_named, is_retry, make_plan, spec_of
 from batchimg.run_document import read_run
 from batchimg.runs import all_runs
-from batchimg_worker.contract import RunSpec, Source, run_path
+from batchimg_worker.blob_names import run_path
+from batchimg_worker.contract import RunSpec, Source
 from batchimg_worker.errors import ContractError
 from batchimg_worker.version import __version__
 

@@ -23,7 +23,8 @@ from batchimg.disk import FULL, full_or_broken
 from batchimg.errors import MachineError
 from batchimg.lineage import Lineage, lineage
 from batchimg.watch import status
-from batchimg_worker.contract import RunSpec, ledger_path
+from batchimg_worker.blob_names import ledger_path
+from batchimg_worker.contract import RunSpec
 from batchimg_worker.errors import ContractError, StorageError
 from batchimg_worker.ledger import FINGERPRINT, SCHEMA, STATES, find, merge, publish
 from batchimg_worker.results import DAMAGED

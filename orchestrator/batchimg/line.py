@@ -18,7 +18,8 @@ from batchimg.prices import load_prices
 from batchimg.quote import quote
 from batchimg.submit import Submitted, nothing_new, submit
 from batchimg.words import count, size
-from batchimg_worker.contract import RunSpec, Source, run_path
+from batchimg_worker.blob_names import run_path
+from batchimg_worker.contract import RunSpec, Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from batchimg.connect import Services
 from batchimg.errors import ServiceError, UnknownRun
-from batchimg_worker.contract import RunSpec, log_path
+from batchimg_worker.blob_names import log_path
+from batchimg_worker.contract import RunSpec
 from batchimg_worker.errors import StorageError
 
 STREAMS = ("stdout.txt", "stderr.txt")

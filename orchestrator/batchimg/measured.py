@@ -7,7 +7,8 @@ from itertools import islice
 from batchimg.connect import Services
 from batchimg.speed import BLOB_SECONDS, HERE, ON_NODES, Sample, Speed, fitted
 from batchimg.spread import spread
-from batchimg_worker.contract import ImageResult, ResultHeader, RunSpec, parse, parse_lines
+from batchimg_worker.contract import ImageResult, ResultHeader, RunSpec
+from batchimg_worker.documents import parse, parse_lines
 from batchimg_worker.errors import ContractError, ContractVersionError
 
 MOST_RESULTS = 12

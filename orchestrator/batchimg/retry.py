@@ -23,7 +23,8 @@ from batchimg.split import bands_before
 from batchimg.submit import Submitted, finish_submit, submit
 from batchimg.watch import status
 from batchimg.words import count
-from batchimg_worker.contract import RunSpec, attachment_path
+from batchimg_worker.blob_names import attachment_path
+from batchimg_worker.contract import RunSpec
 from batchimg_worker.naming import rivals
 
 QUARANTINED = "quarantined"

@@ -1,6 +1,8 @@
 """A run's own description, read from blob storage."""
 
-from batchimg_worker.contract import RunSpec, parse, run_path
+from batchimg_worker.blob_names import run_path
+from batchimg_worker.contract import RunSpec
+from batchimg_worker.documents import parse
 from batchimg_worker.errors import ContractError, ContractVersionError
 from batchimg_worker.storage import Container
 

@@ -11,7 +11,8 @@ from batchimg.events import Observer, Told, nobody
 from batchimg.parallel import in_parallel
 from batchimg.run_document import read_run
 from batchimg.submit import ENDED
-from batchimg_worker.contract import RUN_NAME, RunSpec, run_path
+from batchimg_worker.blob_names import run_path
+from batchimg_worker.contract import RUN_NAME, RunSpec
 from batchimg_worker.errors import ContractError, ContractVersionError, RecipeError, StorageError
 
 READERS = 16

@@ -16,7 +16,9 @@ from batchimg.chunk import Cut, split
 from batchimg.dataset import Dataset
 from batchimg.errors import SettingsError
 from batchimg.parallel import in_parallel
-from batchimg_worker.contract import Band, ImageEntry, Limits, RunSpec, Source, manifest_path, parse_lines
+from batchimg_worker.blob_names import manifest_path
+from batchimg_worker.contract import Band, ImageEntry, Limits, RunSpec, Source
+from batchimg_worker.documents import parse_lines
 from batchimg_worker.errors import EncodeError, ImageError, RecipeError, TilingRefused
 from batchimg_worker.ranged import open_blob
 from batchimg_worker.recipe import Recipe

@@ -18,19 +18,16 @@ from batchimg.refusal import refusal_noted
 from batchimg.run_document import read_run
 from batchimg.settings import Settings
 from batchimg.split import joins_of
-from batchimg_worker.contract import (
-    ImageResult,
-    ManifestHeader,
-    RunSpec,
-    Source,
+from batchimg_worker.blob_names import (
     attachment_path,
     deleting_path,
-    dump,
     manifest_path,
     rejected_path,
     result_path,
     run_path,
 )
+from batchimg_worker.contract import ImageResult, ManifestHeader, RunSpec, Source
+from batchimg_worker.documents import dump
 from batchimg_worker.errors import ContractError, ContractVersionError
 
 MOST_RANGES = 1_000  # of tasks that the last one waits for; with more, the laptop merges the ledger

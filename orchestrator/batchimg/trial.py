@@ -12,17 +12,9 @@ from pathlib import Path
 from batchimg.plan import Plan, spec_of
 from batchimg.speed import BLOB_SECONDS, HERE, Sample, Speed, fitted
 from batchimg.spread import spread
-from batchimg_worker.contract import (
-    ImageEntry,
-    ImageResult,
-    ManifestHeader,
-    Source,
-    attachment_path,
-    dump,
-    manifest_path,
-    parse,
-    run_path,
-)
+from batchimg_worker.blob_names import attachment_path, manifest_path, run_path
+from batchimg_worker.contract import ImageEntry, ImageResult, ManifestHeader, Source
+from batchimg_worker.documents import dump, parse
 
 MOST_IMAGES = 20
 MOST_SECONDS = 12.0

@@ -9,7 +9,8 @@ from threading import Semaphore
 from batchimg.dataset import Dataset, Rejected
 from batchimg.events import Observer, Progressed, nobody
 from batchimg.parallel import in_parallel
-from batchimg_worker.contract import INPUTS, Source
+from batchimg_worker.blob_names import INPUTS
+from batchimg_worker.contract import Source
 from batchimg_worker.storage import BlobStore, Container
 
 IN_MEMORY = 4 << 20  # a larger file is read twice, once for its checksum and once to send it

@@ -17,7 +17,8 @@ from batchimg.beats import heartbeats_of, look_at_results, results_of
 from batchimg.connect import Services
 from batchimg.deletion import is_being_deleted
 from batchimg.errors import RunFailed, ServiceError, UnknownRun
-from batchimg_worker.contract import Heartbeat, RunSpec, run_path
+from batchimg_worker.blob_names import run_path
+from batchimg_worker.contract import Heartbeat, RunSpec
 from batchimg_worker.errors import StorageError
 
 NO_JOB = "There is no job. If the submit was interrupted, or the job deleted, type it again: it goes on where it was."

@@ -2,7 +2,8 @@
 
 import json
 
-from batchimg_worker.contract import HEARTBEAT_METADATA, heartbeat_path
+from batchimg_worker.blob_names import heartbeat_path
+from batchimg_worker.contract import HEARTBEAT_METADATA
 from batchimg_worker.storage import Container
 
 

@@ -3,17 +3,9 @@
 import json
 from pathlib import Path
 
-from batchimg_worker.contract import (
-    HEARTBEAT_METADATA,
-    ImageEntry,
-    ManifestHeader,
-    RunSpec,
-    dump,
-    manifest_path,
-    parse,
-    result_path,
-    run_path,
-)
+from batchimg_worker.blob_names import manifest_path, result_path, run_path
+from batchimg_worker.contract import HEARTBEAT_METADATA, ImageEntry, ManifestHeader, RunSpec
+from batchimg_worker.documents import dump, parse
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
 

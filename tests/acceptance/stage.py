@@ -15,7 +15,9 @@ from azure.core.credentials import AzureNamedKeyCredential
 
 from batch_emulator.account import Settings
 from batch_emulator.server import Server, Wishes, running_in_thread
-from batchimg_worker.contract import Limits, RunSpec, Source, dump, run_path
+from batchimg_worker.blob_names import run_path
+from batchimg_worker.contract import Limits, RunSpec, Source
+from batchimg_worker.documents import dump
 from batchimg_worker.recipe import recipe_from_ops
 from batchimg_worker.storage import BlobStore
 

@@ -22,13 +22,8 @@ from batchimg.upload import place_of
 from batchimg.watch import status
 from batchimg.why import Verdict, reason_of
 from batchimg.why.job import standing_damaged
-from batchimg_worker.contract import (
-    HEARTBEAT_METADATA,
-    manifest_path,
-    rejected_path,
-    result_path,
-    run_path,
-)
+from batchimg_worker.blob_names import manifest_path, rejected_path, result_path, run_path
+from batchimg_worker.contract import HEARTBEAT_METADATA
 from batchimg_worker.results import DAMAGED
 
 from command_line import until

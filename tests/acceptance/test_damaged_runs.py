@@ -16,12 +16,8 @@ from batchimg.runs import cancel, delete, find_name, find_run
 from batchimg.snapshot import take
 from batchimg.watch import follow, status
 from batchimg.why import Verdict, reason_of
-from batchimg_worker.contract import (
-    HEARTBEAT_METADATA,
-    ImageEntry,
-    ManifestHeader,
+from batchimg_worker.blob_names import (
     deleting_path,
-    dump,
     heartbeat_path,
     ledger_path,
     manifest_path,
@@ -29,6 +25,8 @@ from batchimg_worker.contract import (
     rejected_path,
     run_path,
 )
+from batchimg_worker.contract import HEARTBEAT_METADATA, ImageEntry, ManifestHeader
+from batchimg_worker.documents import dump
 from batchimg_worker.errors import ContractError
 
 from damage import GOLDEN, halved, with_result, written

@@ -15,7 +15,9 @@ from batchimg.errors import InputError
 from batchimg.events import Told
 from batchimg.runs import all_runs, find_run
 from batchimg.settings import load_settings
-from batchimg_worker.contract import ImageResult, Output, ResultHeader, dump, result_path, run_path
+from batchimg_worker.blob_names import result_path, run_path
+from batchimg_worker.contract import ImageResult, Output, ResultHeader
+from batchimg_worker.documents import dump
 
 from made_images import noise
 

@@ -17,7 +17,7 @@ from batchimg.connect import Services
 from batchimg.retry import Wanted, plan_retry, start_retry
 from batchimg.runs import find_run
 from batchimg.settings import Settings
-from batchimg_worker.contract import heartbeat_path, ledger_path, manifest_path, part_path, result_path, run_path
+from batchimg_worker.blob_names import heartbeat_path, ledger_path, manifest_path, part_path, result_path, run_path
 from batchimg_worker.storage import BlobStore
 
 from command_line import BATCHIMG, slowly, until

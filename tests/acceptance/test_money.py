@@ -14,7 +14,7 @@ from batchimg.plan import is_canary
 from batchimg.retry import Wanted, plan_retry
 from batchimg.runs import find_run
 from batchimg.settings import Settings
-from batchimg_worker.contract import result_path, run_path
+from batchimg_worker.blob_names import result_path, run_path
 
 from command_line import Command, slowly
 from in_process import ended, placed, rows_of, runs_of, services_of

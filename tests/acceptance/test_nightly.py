@@ -16,7 +16,7 @@ from batchimg.retry import Wanted, plan_retry, start_retry
 from batchimg.runs import find_run
 from batchimg.settings import Settings
 from batchimg.watch import status
-from batchimg_worker.contract import ledger_path, result_path, run_path
+from batchimg_worker.blob_names import ledger_path, result_path, run_path
 from batchimg_worker.errors import ContractError
 
 from command_line import until

@@ -10,7 +10,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from batchimg_worker.contract import part_path, result_path
+from batchimg_worker.blob_names import part_path, result_path
 from batchimg_worker.storage import BlobStore
 
 from blobs import beaten

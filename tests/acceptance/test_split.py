@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from batchimg_worker import contract, parts, pipeline, ranged
+from batchimg_worker import blob_names, parts, pipeline, ranged
 from batchimg_worker.codec import DecodeLimits
-from batchimg_worker.contract import Band, ImageEntry, Limits, ManifestHeader, RunSpec, Source, dump
+from batchimg_worker.contract import Band, ImageEntry, Limits, ManifestHeader, RunSpec, Source
+from batchimg_worker.documents import dump
 from batchimg_worker.errors import BandsMissing, StorageError
 from batchimg_worker.guard import Turn
 from batchimg_worker.hand import Hand
@@ -106,13 +107,13 @@ def write_run(store, run, data):
         chunks=3,
         rejected=0,
     )
-    runs.write(contract.run_path(run), dump(spec))
+    runs.write(blob_names.run_path(run), dump(spec))
     entry = ImageEntry(path="a.tif", size=len(data), md5=hashlib.md5(data, usedforsecurity=False).hexdigest())
     changes = [{"band": Band(number=0, of=2)}, {"band": Band(number=1, of=2)}, {"joins": (0, 1)}]
     for chunk, change in enumerate(changes):
         header = ManifestHeader(run=run, chunk=chunk, images=1, bytes=len(data))
         lines = [dump(header), dump(entry.model_copy(update=change))]
-        runs.write(contract.manifest_path(run, chunk), b"\n".join(lines))
+        runs.write(blob_names.manifest_path(run, chunk), b"\n".join(lines))
 
 
 def task_of(run, node, folder):
@@ -159,7 +160,7 @@ def test_tasks_of_a_large_original_fetch_parts_of_it_and_notice_that_it_has_chan
     write_run(store, "split-changed", data)
     inputs.write("split-changed/a.tif", data[:-1] + b"x")
     task_of("split-changed", node, tmp_path)(0)
-    record = store.container("runs").read(contract.result_path("split-changed", 0)).decode()
+    record = store.container("runs").read(blob_names.result_path("split-changed", 0)).decode()
     assert "the original has changed since it was submitted" in record
 
 
@@ -170,7 +171,7 @@ def test_bands_that_are_missing_or_gone_end_the_joining_task_without_a_result(ba
     environment = {**os.environ, "BATCHIMG_STORAGE_ENDPOINT": store.endpoint, "BATCHIMG_STORAGE_KEY": key}
     work = task_of(run, Node("here", None, store.endpoint, key), tmp_path)
     assert work(0)
-    assert [blob.path for blob in runs.list(f"{run}/bands/")] == [f"{run}/{contract.band_path(0, 0)}"]
+    assert [blob.path for blob in runs.list(f"{run}/bands/")] == [f"{run}/{blob_names.band_path(0, 0)}"]
     command = [WORKER, "--run", run, "--chunk", "2"]
     early = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=60)
     assert early.returncode == BANDS_MISSING
@@ -178,12 +179,12 @@ def test_bands_that_are_missing_or_gone_end_the_joining_task_without_a_result(ba
     rows = [json.loads(line) for line in batchimg("ledger", run, "--json").stdout.splitlines()]
     assert [(row["path"], row["status"], row["chunk"]) for row in rows] == [("a.tif", "waiting", 2)]
     assert work(1)
-    band = f"{run}/{contract.band_path(1, 0)}"
+    band = f"{run}/{blob_names.band_path(1, 0)}"
     content = runs.read(band)
     runs.delete(band)
     with pytest.raises(BandsMissing, match="bands/00001/000 is gone"):
         work(2)
-    assert runs.stat(contract.result_path(run, 2)) is None
+    assert runs.stat(blob_names.result_path(run, 2)) is None
     runs.write(band, content)
     assert work(2)
     (written,) = store.container("outputs").list(f"{run}/")

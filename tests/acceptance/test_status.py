@@ -32,16 +32,9 @@ from batchimg.notify import check_target, notify, session_for
 from batchimg.runs import find_run
 from batchimg.settings import load_settings
 from batchimg.watch import status
-from batchimg_worker.contract import (
-    HEARTBEAT_METADATA,
-    Heartbeat,
-    RunSpec,
-    dump,
-    heartbeat_path,
-    parse,
-    result_path,
-    run_path,
-)
+from batchimg_worker.blob_names import heartbeat_path, result_path, run_path
+from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, RunSpec
+from batchimg_worker.documents import dump, parse
 
 from made_images import noise
 from stage import Stage, stage, task

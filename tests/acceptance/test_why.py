@@ -14,7 +14,9 @@ from batchimg.runs import find_run
 from batchimg.settings import load_settings
 from batchimg.snapshot import Snapshot, take
 from batchimg.why import Reason, Verdict, reason_of
-from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, dump, heartbeat_path, result_path
+from batchimg_worker.blob_names import heartbeat_path, result_path
+from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat
+from batchimg_worker.documents import dump
 
 from command_line import until
 from made_images import noise

@@ -15,9 +15,10 @@ import psutil
 import pytest
 import tifffile
 
-from batchimg_worker import contract
+from batchimg_worker import blob_names, contract
 from batchimg_worker.codec import decode
-from batchimg_worker.contract import Attempt, ImageEntry, Limits, ManifestHeader, PartHeader, RunSpec, Source, dump
+from batchimg_worker.contract import Attempt, ImageEntry, Limits, ManifestHeader, PartHeader, RunSpec, Source
+from batchimg_worker.documents import dump
 from batchimg_worker.journal import leave
 from batchimg_worker.recipe import recipe_from_ops
 from batchimg_worker.storage import BlobStore
@@ -59,10 +60,10 @@ class Bench:
             chunks=1,
             rejected=0,
         )
-        runs.write(contract.run_path(run), json.dumps({**json.loads(dump(spec)), **changes}).encode())
+        runs.write(blob_names.run_path(run), json.dumps({**json.loads(dump(spec)), **changes}).encode())
         lines = [dump(ManifestHeader(run=run, chunk=0, images=len(files), bytes=1))]
         lines += [dump(ImageEntry(path=file.name, size=file.stat().st_size)) for file in files]
-        runs.write(contract.manifest_path(run, 0), b"\n".join(lines))
+        runs.write(blob_names.manifest_path(run, 0), b"\n".join(lines))
         return [file.name for file in files]
 
     def work(self, run: str, chunk: int = 0) -> subprocess.CompletedProcess[str]:
@@ -84,7 +85,7 @@ def bench(batchimg):
 def test_a_chunk_becomes_pictures_and_one_record_an_image(bench, tmp_path):
     names = bench.write_run("plain", noise(tmp_path, 3))
     assert bench.work("plain").returncode == 0
-    header, *records = bench.store.container("runs").read(contract.result_path("plain", 0)).splitlines()
+    header, *records = bench.store.container("runs").read(blob_names.result_path("plain", 0)).splitlines()
     assert [json.loads(record)["path"] for record in records] == names
     assert json.loads(header)["done"] == 3
     assert len(bench.names("outputs", "plain/")) == 6
@@ -94,7 +95,11 @@ def test_a_second_delivery_of_a_task_changes_nothing(bench, tmp_path):
     bench.write_run("twice", noise(tmp_path, 2))
     assert bench.work("twice").returncode == 0
     before = {blob.path: blob.etag for c in ("runs", "outputs") for blob in bench.store.container(c).list("twice/")}
-    for path in (contract.part_path, contract.hand_path, contract.heartbeat_path):  # as one that was killed leaves them
+    for path in (
+        blob_names.part_path,
+        blob_names.hand_path,
+        blob_names.heartbeat_path,
+    ):  # as one that was killed leaves them
         bench.store.container("runs").write(path("twice", 0), b"left")
     again = bench.work("twice")
     assert again.returncode == 0
@@ -128,7 +133,7 @@ def attachment(content: bytes) -> dict[str, object]:
 def place(bench, run: str, content: bytes, other: bytes | None = None) -> list[dict[str, object]]:
     """Put a file of operations beside a run; ``other`` is what really lies there."""
     one = attachment(content)
-    path = contract.attachment_path(run, contract.Attachment.model_validate(one))
+    path = blob_names.attachment_path(run, contract.Attachment.model_validate(one))
     bench.store.container("runs").write(path, content if other is None else other)
     return [one]
 
@@ -140,7 +145,7 @@ def test_the_run_s_own_operations_are_loaded_before_its_recipe_also_by_a_retry(b
         done = bench.work("film")
         assert done.returncode == 0, done.stderr
         assert len(bench.names("outputs", "film/old/")) == 2
-        bench.store.container("runs").delete(contract.result_path("film", 0))
+        bench.store.container("runs").delete(blob_names.result_path("film", 0))
 
 
 @pytest.mark.parametrize(
@@ -186,7 +191,7 @@ def test_a_missing_run_or_manifest_is_a_broken_contract(bench, tmp_path, run, ch
 def test_a_manifest_of_another_chunk_is_a_broken_contract(bench, tmp_path):
     bench.write_run("mixed-up", noise(tmp_path, 1))
     runs = bench.store.container("runs")
-    runs.write(contract.manifest_path("mixed-up", 1), runs.read(contract.manifest_path("mixed-up", 0)))
+    runs.write(blob_names.manifest_path("mixed-up", 1), runs.read(blob_names.manifest_path("mixed-up", 0)))
     refused = bench.work("mixed-up", 1)
     assert refused.returncode == 65
     assert "belongs to chunk 0" in refused.stderr
@@ -196,11 +201,11 @@ def test_an_original_that_is_gone_or_has_changed_is_a_record(bench, tmp_path):
     bench.write_run("changed", noise(tmp_path, 3))
     runs, inputs = bench.store.container("runs"), bench.store.container("inputs")
     inputs.delete("changed/0000.png")
-    lines = runs.read(contract.manifest_path("changed", 0)).splitlines()
+    lines = runs.read(blob_names.manifest_path("changed", 0)).splitlines()
     lines[2] = dump(ImageEntry(path="0001.png", size=1, md5="0" * 32))
-    runs.write(contract.manifest_path("changed", 0), b"\n".join(lines))
+    runs.write(blob_names.manifest_path("changed", 0), b"\n".join(lines))
     assert bench.work("changed").returncode == 0
-    records = [json.loads(line) for line in runs.read(contract.result_path("changed", 0)).splitlines()[1:]]
+    records = [json.loads(line) for line in runs.read(blob_names.result_path("changed", 0)).splitlines()[1:]]
     assert [(r["status"], r.get("error_type")) for r in records] == [("failed", "InputError")] * 2 + [("done", None)]
 
 
@@ -244,7 +249,7 @@ def test_a_task_that_is_told_to_stop_sends_its_records_before_the_image_in_hand_
         finally:
             guard.kill()
             guard.wait(30)
-    _, *records = runs.read(contract.part_path("leaving", 0)).splitlines()
+    _, *records = runs.read(blob_names.part_path("leaving", 0)).splitlines()
     assert [json.loads(record)["path"] for record in records] == ["0000.png"]
 
 
@@ -254,12 +259,12 @@ def test_an_attempt_that_is_ended_before_its_first_heartbeat_is_gone_on_with_and
     assert bench.work("calm").returncode == 0
     runs, journal = bench.store.container("runs"), tmp_path / "journal.jsonl"
     first = Attempt(number=1, node="n", worker_version="0", started=datetime(2026, 1, 1, tzinfo=UTC))
-    record = runs.read(contract.result_path("calm", 0)).splitlines()[1]
+    record = runs.read(blob_names.result_path("calm", 0)).splitlines()[1]
     journal.write_bytes(dump(PartHeader(run="ended-early", chunk=0, attempts=(first,))) + b"\n" + record + b"\n")
     leave(journal, runs, ("ended-early", 0))
-    assert bench.names("runs", "ended-early/parts/") == [contract.part_path("ended-early", 0)]
+    assert bench.names("runs", "ended-early/parts/") == [blob_names.part_path("ended-early", 0)]
     assert bench.work("ended-early").returncode == 0
-    header, *records = map(json.loads, runs.read(contract.result_path("ended-early", 0)).splitlines())
+    header, *records = map(json.loads, runs.read(blob_names.result_path("ended-early", 0)).splitlines())
     assert [attempt["number"] for attempt in header["attempts"]] == [1, 2]
     assert sorted(one["attempt"] for one in records) == [1, 2]
     assert [bench.names("runs", f"ended-early/{left}/") for left in ("parts", "heartbeats", "hands")] == [[], [], []]
@@ -285,7 +290,7 @@ def test_images_in_tiles_become_the_same_pictures_and_say_so(bench, tmp_path):
     for path in bench.names("outputs", "tiled/flip-horizontal/"):
         mirrored = decode(outputs.read(path.replace("tiled/", "whole/", 1))).array
         assert np.array_equal(decode(outputs.read(path)).array, mirrored)
-    _, *records = bench.store.container("runs").read(contract.result_path("tiled", 0)).splitlines()
+    _, *records = bench.store.container("runs").read(blob_names.result_path("tiled", 0)).splitlines()
     assert len(records) == len(tiled_names)
     for record in map(json.loads, records):
         assert (record["status"], record["notes"][0]) == ("done", "in tiles")
@@ -298,7 +303,7 @@ def test_an_original_that_does_not_fit_into_memory_is_worked_on_from_disk(bench,
     limits = {"max_megapixels": 200.0, "memory_mb": 512}
     bench.write_run("huge", tmp_path, limits=limits, recipe=recipe)
     assert bench.work("huge").returncode == 0
-    header, record = map(json.loads, bench.store.container("runs").read(contract.result_path("huge", 0)).splitlines())
+    header, record = map(json.loads, bench.store.container("runs").read(blob_names.result_path("huge", 0)).splitlines())
     assert (record["status"], record["notes"][0]) == ("done", "in tiles")
     assert header["peak_memory_bytes"] < 400 << 20
     small = decode(bench.store.container("outputs").read("huge/thumbnail-100/huge.tif")).array

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batchimg_worker import contract
+from batchimg_worker import blob_names, documents
 from batchimg_worker.contract import (
     BandHeader,
     Heartbeat,
@@ -14,10 +14,8 @@ from batchimg_worker.contract import (
     PartHeader,
     ResultHeader,
     RunSpec,
-    dump,
-    parse,
-    parse_lines,
 )
+from batchimg_worker.documents import dump, parse, parse_lines
 from batchimg_worker.errors import ContractError, ContractVersionError, RecipeError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -88,8 +86,8 @@ def test_a_run_is_read_without_its_user_s_operations_and_refused_where_it_is_to_
 
 def test_a_file_that_goes_along_lies_under_its_hash():
     operations, logo = parse(RunSpec, (GOLDEN / "run-v1-attachments.json").read_bytes(), "run.json").attachments
-    assert contract.attachment_path("r", operations) == f"r/operations/{'a' * 64}.py"
-    assert contract.attachment_path("r", logo) == f"r/files/{'b' * 64}"
+    assert blob_names.attachment_path("r", operations) == f"r/operations/{'a' * 64}.py"
+    assert blob_names.attachment_path("r", logo) == f"r/files/{'b' * 64}"
 
 
 @pytest.mark.parametrize(
@@ -109,18 +107,18 @@ def test_an_entry_that_cannot_be_is_refused(entry):
 
 
 def test_places_are_those_of_the_documentation():
-    assert contract.manifest_path("r", 42) == "r/manifests/00042.jsonl"
-    assert contract.result_path("r", 42) == "r/results/00042.jsonl"
-    assert contract.heartbeat_path("r", 42) == "r/heartbeats/00042"
-    assert contract.part_path("r", 42) == "r/parts/00042.jsonl"
-    assert contract.band_path(42, 1) == "bands/00042/001"
-    assert contract.hand_path("r", 42) == "r/hands/00042"
-    assert contract.ledger_path("r") == "r/ledger.parquet"
-    assert contract.output_path("r", "rotate-30", "a/b.jpg") == "r/rotate-30/a/b.jpg"
+    assert blob_names.manifest_path("r", 42) == "r/manifests/00042.jsonl"
+    assert blob_names.result_path("r", 42) == "r/results/00042.jsonl"
+    assert blob_names.heartbeat_path("r", 42) == "r/heartbeats/00042"
+    assert blob_names.part_path("r", 42) == "r/parts/00042.jsonl"
+    assert blob_names.band_path(42, 1) == "bands/00042/001"
+    assert blob_names.hand_path("r", 42) == "r/hands/00042"
+    assert blob_names.ledger_path("r") == "r/ledger.parquet"
+    assert blob_names.output_path("r", "rotate-30", "a/b.jpg") == "r/rotate-30/a/b.jpg"
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40])
 def test_a_part_that_was_cut_in_its_last_line_is_read_without_it(cut):
     lines = (GOLDEN / "part-v1.jsonl").read_bytes().splitlines()
     torn = [*lines, lines[-1][: -cut or None]]
-    assert list(contract.whole_lines(iter(torn))) == (torn if cut == 0 else lines)
+    assert list(documents.whole_lines(iter(torn))) == (torn if cut == 0 else lines)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchimg_worker.contract import ImageEntry, Output, RunSpec, Source, parse
+from batchimg_worker.contract import ImageEntry, Output, RunSpec, Source
+from batchimg_worker.documents import parse
 from batchimg_worker.errors import ContractError, StorageError
 from batchimg_worker.paths import unsafe_path
 from batchimg_worker.storage import BlobStore

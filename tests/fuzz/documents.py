@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 from batchimg_worker import contract
+from batchimg_worker.documents import dump, parse, parse_lines, whole_lines
 from batchimg_worker.errors import ContractError, RecipeError
 from batchimg_worker.recipe import load_recipe
 
@@ -90,15 +91,15 @@ LINES = {
 def _reader(file: Path) -> Callable[[bytes], object]:
     kind = file.name.partition("-")[0]
     if kind in KINDS:
-        return lambda content: contract.dump(contract.parse(KINDS[kind], content, file.name))
+        return lambda content: dump(parse(KINDS[kind], content, file.name))
     header, record = LINES[kind]
 
     def read(content: bytes) -> None:
         lines = content.splitlines()
-        lines = list(contract.whole_lines(iter(lines))) if kind == "part" else lines
-        contract.dump(contract.parse(header, lines[0] if lines else b"", file.name))
-        for one in contract.parse_lines(record, iter(lines[1:]), file.name):
-            contract.dump(one)
+        lines = list(whole_lines(iter(lines))) if kind == "part" else lines
+        dump(parse(header, lines[0] if lines else b"", file.name))
+        for one in parse_lines(record, iter(lines[1:]), file.name):
+            dump(one)
 
     return read
 

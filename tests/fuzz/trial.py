@@ -18,7 +18,8 @@ from PIL import Image
 
 from batchimg_worker import errors
 from batchimg_worker.codec import DecodeLimits, Header, inspect, opened
-from batchimg_worker.contract import ImageEntry, ImageResult, Limits, RunSpec, Source, dump, parse
+from batchimg_worker.contract import ImageEntry, ImageResult, Limits, RunSpec, Source
+from batchimg_worker.documents import dump, parse
 from batchimg_worker.errors import ImageError
 from batchimg_worker.gif import with_every_frame
 from batchimg_worker.header import UPRIGHT_SIDES

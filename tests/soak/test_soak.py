@@ -3,7 +3,8 @@
 import threading
 from random import Random
 
-from batchimg_worker.contract import Attempt, ImageEntry, Limits, PartHeader, RunSpec, Source, dump
+from batchimg_worker.contract import Attempt, ImageEntry, Limits, PartHeader, RunSpec, Source
+from batchimg_worker.documents import dump
 from batchimg_worker.journal import Journal
 from batchimg_worker.pipeline import FETCHERS, WRITERS, Pipeline, Places
 from batchimg_worker.recipe import recipe_from_ops

@@ -51,7 +51,9 @@ def _merge(run: str) -> int:
     """Merge a run's results into its ledger, in blob storage."""
 
     def merge_it() -> int:
-        from batchimg_worker.contract import RUNS, RunSpec, parse, run_path
+        from batchimg_worker.blob_names import RUNS, run_path
+        from batchimg_worker.contract import RunSpec
+        from batchimg_worker.documents import parse
         from batchimg_worker.ledger import merge, publish
         from batchimg_worker.node import this_node
         from batchimg_worker.storage import LONG, BlobStore
@@ -88,7 +90,7 @@ def _in_scratch(run: str, chunk: int) -> int:
 
 def _send(journal: Path, run: str, chunk: int) -> int:
     """Put what a worker has left into blob storage, for the task's next attempt."""
-    from batchimg_worker.contract import RUNS
+    from batchimg_worker.blob_names import RUNS
     from batchimg_worker.journal import leave
     from batchimg_worker.node import this_node
     from batchimg_worker.storage import BlobStore

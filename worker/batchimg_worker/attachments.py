@@ -3,7 +3,8 @@
 import hashlib
 import logging
 
-from batchimg_worker.contract import Attachment, RunSpec, attachment_path
+from batchimg_worker.blob_names import attachment_path
+from batchimg_worker.contract import Attachment, RunSpec
 from batchimg_worker.errors import ContractError, RecipeError
 from batchimg_worker.operations import attach, load_operations
 from batchimg_worker.recipe import Recipe

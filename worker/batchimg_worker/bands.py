@@ -7,15 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from batchimg_worker.contract import (
-    ImageEntry,
-    ImageResult,
-    Output,
-    band_path,
-    bands_prefix,
-    parse_lines,
-    result_path,
-)
+from batchimg_worker.blob_names import band_path, bands_prefix, result_path
+from batchimg_worker.contract import ImageEntry, ImageResult, Output
+from batchimg_worker.documents import parse_lines
 from batchimg_worker.errors import BandsMissing, ContractError, InputError, StorageError
 from batchimg_worker.ranged import read_ahead
 from batchimg_worker.results import header_of

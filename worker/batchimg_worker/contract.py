@@ -21,21 +21,15 @@ added is a field that is absent where it is not used. Golden files under ``tests
 =================================  =========================================================
 """
 
-import json
-from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from batchimg_worker.errors import ContractError, ContractVersionError
 from batchimg_worker.paths import unsafe_path
-from batchimg_worker.recipe import AS_WRITTEN, Recipe
+from batchimg_worker.recipe import Recipe
 
 SCHEMA_VERSION: Final = 1
-INPUTS = "inputs"
-OUTPUTS = "outputs"
-RUNS = "runs"
 TRUNCATED = "truncated: "  # how the note of an image begins that was kept although its end is missing
 HEARTBEAT_METADATA = "heartbeat"  # the metadata of heartbeats and results: a listing shows them all at once
 
@@ -314,144 +308,3 @@ class Heartbeat(Document):
     attempt: Count | None = None
     causes: dict[str, Count] | None = None
     truncated: Count | None = None
-
-
-D = TypeVar("D", bound=Document)
-LONGEST_VALUE = 80  # of what a message repeats
-SAME = "Use the same version of batchimg on the laptop and on the nodes."
-ANEW = "Delete that blob from the container `runs`, and type the same `batchimg submit`: it makes what is missing."
-
-
-def parse(kind: type[D], text: str | bytes, source: str) -> D:
-    """Read one document; ``source`` names it in errors.
-
-    Raises ContractVersionError for a version that is not ours, ContractError for anything else that is wrong.
-    """
-    try:
-        value: Any = json.loads(text)
-        if "\\u" in text if isinstance(text, str) else b"\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair could not be written again
-    except (ValueError, RecursionError) as error:
-        raise ContractError(f"{source} is not JSON: {error}", ANEW) from None
-    if not isinstance(value, dict):
-        raise ContractError(f"{source} is not a JSON object", ANEW)
-    if "schema_version" in kind.model_fields and value.get("schema_version") != SCHEMA_VERSION:
-        raise ContractVersionError(
-            f"{source} has schema_version {_short(value.get('schema_version'))}, this batchimg {SCHEMA_VERSION}",
-            SAME,
-        )
-    try:
-        return kind.model_validate(value, context=AS_WRITTEN)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise ContractVersionError(f"{source}: {where} is not known to this batchimg", SAME) from None
-        raise ContractError(f"{source}: {where}: {first['msg']}", ANEW) from None
-
-
-def _short(value: object) -> str:
-    return repr(value)[:LONGEST_VALUE]
-
-
-def parse_lines(kind: type[D], lines: Iterator[bytes], source: str) -> Iterator[D]:
-    """Read one document a line, as they come."""
-    for number, line in enumerate(lines, start=2):
-        if line.strip():
-            yield parse(kind, line, f"{source}, line {number}")
-
-
-def whole_lines(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines of a part without one that was cut in the middle: that one is not JSON to its end."""
-    waiting: bytes | None = None
-    for line in lines:
-        if waiting is not None:
-            yield waiting
-        waiting = line
-    if waiting is not None and waiting.rstrip().endswith(b"}") and _is_whole(waiting):
-        yield waiting
-
-
-def _is_whole(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
-
-
-def dump(document: Document) -> bytes:
-    """One document as one line of JSON, without what is at its default of None."""
-    return document.model_dump_json(exclude_none=True).encode()
-
-
-def run_path(run: str) -> str:
-    """Where `RunSpec` lies, in the container of runs."""
-    return f"{run}/run.json"
-
-
-def deleting_path(run: str) -> str:
-    """Where it is noted that a deletion of the run was begun, in the container of runs."""
-    return f"{run}/deleting"
-
-
-def manifest_path(run: str, chunk: int) -> str:
-    """Where a chunk's manifest lies, in the container of runs."""
-    return f"{run}/manifests/{chunk:05d}.jsonl"
-
-
-def result_path(run: str, chunk: int) -> str:
-    """Where a chunk's result lies, in the container of runs. The chunk is done if and only if it exists."""
-    return f"{run}/results/{chunk:05d}.jsonl"
-
-
-def part_path(run: str, chunk: int) -> str:
-    """Where the records of a chunk lie that is not done yet, in the container of runs."""
-    return f"{run}/parts/{chunk:05d}.jsonl"
-
-
-def band_path(chunk: int, number: int) -> str:
-    """Where a band of one result lies until it is joined, below ``runs/<run>/``; ``number`` counts the results."""
-    return f"{bands_prefix(chunk)}{number:03d}"
-
-
-def bands_prefix(chunk: int) -> str:
-    """Below what the bands lie that a chunk's task has made, below ``runs/<run>/``."""
-    return f"bands/{chunk:05d}/"
-
-
-def hand_path(run: str, chunk: int) -> str:
-    """Where a careful task writes the image in hand before it begins, in the container of runs."""
-    return f"{run}/hands/{chunk:05d}"
-
-
-def ledger_path(run: str) -> str:
-    """Where the merged results lie, in the container of runs."""
-    return f"{run}/ledger.parquet"
-
-
-def rejected_path(run: str) -> str:
-    """Where the records of images lie that were never sent, in the container of runs."""
-    return f"{run}/rejected.jsonl"
-
-
-def heartbeat_path(run: str, chunk: int) -> str:
-    """Where a chunk's heartbeat lies, in the container of runs."""
-    return f"{run}/heartbeats/{chunk:05d}"
-
-
-def attachment_path(run: str, attachment: Attachment) -> str:
-    """Where a file that the run brings along lies, in the container of runs."""
-    if attachment.kind == "operations":
-        return f"{run}/operations/{attachment.sha256}.py"
-    return f"{run}/files/{attachment.sha256}"
-
-
-def log_path(run: str, chunk: int, name: str) -> str:
-    """Where what a task printed lies, in the container of runs; ``name`` is stdout.txt or stderr.txt."""
-    return f"{run}/logs/{chunk:05d}/{name}"
-
-
-def output_path(run: str, variant: str, path: str) -> str:
-    """Where one picture lies, in the container of outputs."""
-    return f"{run}/{variant}/{path}"

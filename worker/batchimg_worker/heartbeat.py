@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
 
-from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat, dump, heartbeat_path, log_path
+from batchimg_worker.blob_names import heartbeat_path, log_path
+from batchimg_worker.contract import HEARTBEAT_METADATA, Heartbeat
+from batchimg_worker.documents import dump
 from batchimg_worker.errors import StorageError
 from batchimg_worker.journal import Journal
 from batchimg_worker.storage import Container

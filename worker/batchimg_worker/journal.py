@@ -12,20 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from batchimg_worker.contract import (
-    HEARTBEAT_METADATA,
-    Attempt,
-    Heartbeat,
-    ImageResult,
-    PartHeader,
-    dump,
-    hand_path,
-    heartbeat_path,
-    parse,
-    parse_lines,
-    part_path,
-    whole_lines,
-)
+from batchimg_worker.blob_names import hand_path, heartbeat_path, part_path
+from batchimg_worker.contract import HEARTBEAT_METADATA, Attempt, Heartbeat, ImageResult, PartHeader
+from batchimg_worker.documents import dump, parse, parse_lines, whole_lines
 from batchimg_worker.errors import ContractError, ContractVersionError, StorageError
 from batchimg_worker.node import Node, peak_memory_bytes
 from batchimg_worker.storage import Container

@@ -19,8 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batchimg_worker.blob_names import heartbeat_path, ledger_path, manifest_path, part_path, rejected_path, result_path
 from batchimg_worker.contract import (
-    ANEW,
     HEARTBEAT_METADATA,
     Attempt,
     Heartbeat,
@@ -29,16 +29,8 @@ from batchimg_worker.contract import (
     ManifestHeader,
     PartHeader,
     RunSpec,
-    heartbeat_path,
-    ledger_path,
-    manifest_path,
-    parse,
-    parse_lines,
-    part_path,
-    rejected_path,
-    result_path,
-    whole_lines,
 )
+from batchimg_worker.documents import ANEW, parse, parse_lines, whole_lines
 from batchimg_worker.errors import ContractError, ContractVersionError, StorageError
 from batchimg_worker.results import DAMAGED, check_count, header_of
 from batchimg_worker.storage import Blob, Container

@@ -22,16 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchimg_worker.bands import BandStore, undone
+from batchimg_worker.blob_names import output_path
 from batchimg_worker.budget import ByteBudget
-from batchimg_worker.contract import (
-    ImageEntry,
-    ImageResult,
-    Output,
-    RunSpec,
-    StageSeconds,
-    Tiles,
-    output_path,
-)
+from batchimg_worker.contract import ImageEntry, ImageResult, Output, RunSpec, StageSeconds, Tiles
 from batchimg_worker.errors import BandsMissing, ContractError, ImageError, InputError, StorageError
 from batchimg_worker.hand import Hand
 from batchimg_worker.memory import image_limits, queue_bytes

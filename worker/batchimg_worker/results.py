@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
-from batchimg_worker.contract import ANEW, ImageResult, ResultHeader, parse, parse_lines, result_path
+from batchimg_worker.blob_names import result_path
+from batchimg_worker.contract import ImageResult, ResultHeader
+from batchimg_worker.documents import ANEW, parse, parse_lines
 from batchimg_worker.errors import ContractError
 
 DAMAGED = "ResultDamaged"

@@ -11,25 +11,18 @@ from itertools import chain
 
 from batchimg_worker.attachments import operations_of, recipe_of
 from batchimg_worker.bands import BandStore
-from batchimg_worker.contract import (
-    HEARTBEAT_METADATA,
+from batchimg_worker.blob_names import (
     OUTPUTS,
     RUNS,
-    ImageEntry,
-    ImageResult,
-    ManifestHeader,
-    ResultHeader,
-    RunSpec,
-    dump,
     hand_path,
     heartbeat_path,
     manifest_path,
-    parse,
-    parse_lines,
     part_path,
     result_path,
     run_path,
 )
+from batchimg_worker.contract import HEARTBEAT_METADATA, ImageEntry, ImageResult, ManifestHeader, ResultHeader, RunSpec
+from batchimg_worker.documents import dump, parse, parse_lines
 from batchimg_worker.errors import ContractError, TaskStopped
 from batchimg_worker.guard import Reason, Turn
 from batchimg_worker.heartbeat import Heart

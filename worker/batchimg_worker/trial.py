@@ -12,16 +12,9 @@ from pathlib import Path
 from typing import IO
 
 from batchimg_worker.attachments import recipe_of
-from batchimg_worker.contract import (
-    ImageEntry,
-    ManifestHeader,
-    RunSpec,
-    dump,
-    manifest_path,
-    parse,
-    parse_lines,
-    run_path,
-)
+from batchimg_worker.blob_names import manifest_path, run_path
+from batchimg_worker.contract import ImageEntry, ManifestHeader, RunSpec
+from batchimg_worker.documents import dump, parse, parse_lines
 from batchimg_worker.errors import StorageError
 from batchimg_worker.listing import Blob
 from batchimg_worker.memory import keep_freed_memory

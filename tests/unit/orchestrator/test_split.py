@@ -18,7 +18,9 @@ from batchimg.recipes import Instructions
 from batchimg.settings import load_settings
 from batchimg.split import joins_of, with_bands
 from batchimg.submit import tasks_of
-from batchimg_worker.contract import Band, Limits, Source, dump, manifest_path
+from batchimg_worker.blob_names import manifest_path
+from batchimg_worker.contract import Band, Limits, Source
+from batchimg_worker.documents import dump
 from batchimg_worker.errors import RecipeError
 from batchimg_worker.ranged import open_blob
 from batchimg_worker.recipe import parse_recipe, recipe_from_ops

@@ -11,21 +11,10 @@ import pytest
 from PIL import Image as PillowImage
 
 from batchimg_worker.apply import process
+from batchimg_worker.blob_names import attachment_path, manifest_path, run_path
 from batchimg_worker.codec import DecodeLimits, decode
-from batchimg_worker.contract import (
-    Attachment,
-    ImageEntry,
-    ImageResult,
-    Limits,
-    ManifestHeader,
-    RunSpec,
-    Source,
-    attachment_path,
-    dump,
-    manifest_path,
-    parse,
-    run_path,
-)
+from batchimg_worker.contract import Attachment, ImageEntry, ImageResult, Limits, ManifestHeader, RunSpec, Source
+from batchimg_worker.documents import dump, parse
 from batchimg_worker.errors import OperationFailed
 from batchimg_worker.operations import MEASURES, OPERATIONS, Operation, Tiling
 from batchimg_worker.recipe import parse_recipe, recipe_from_ops

@@ -13,7 +13,8 @@ from PIL import Image
 from batchimg_worker import directories, mending
 from batchimg_worker.apply import process
 from batchimg_worker.codec import DecodeLimits, decode, inspect
-from batchimg_worker.contract import ImageEntry, ImageResult, Limits, RunSpec, Source, dump, parse
+from batchimg_worker.contract import ImageEntry, ImageResult, Limits, RunSpec, Source
+from batchimg_worker.documents import dump, parse
 from batchimg_worker.errors import ContractError, ContractVersionError, DecodeError, ImageTooLarge
 from batchimg_worker.hand import Hand
 from batchimg_worker.pipeline import WRITE_BEHIND, Pipeline, Places

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from batchimg_worker.contract import Attempt, ImageResult, PartHeader, dump
+from batchimg_worker.contract import Attempt, ImageResult, PartHeader
+from batchimg_worker.documents import dump
 from batchimg_worker.journal import Journal
 
 HEAD = PartHeader(

@@ -13,7 +13,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from batchimg_worker.contract import BandHeader, dump, parse
+from batchimg_worker.contract import BandHeader
+from batchimg_worker.documents import dump, parse
 from batchimg_worker.operations.arrays import Image
 from batchimg_worker.tiles.store import TYPES, bytes_of
 from batchimg_worker.tiles.writers import Piece
