@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 
 from batchimg_worker import deep, directories
 from batchimg_worker.errors import DecodeError
-from batchimg_worker.kinds import refuse_foreign
+from batchimg_worker.kinds import refuse_unreadable
 from batchimg_worker.quiet import quiet
 
 PillowImage.MAX_IMAGE_PIXELS = None
@@ -85,7 +85,7 @@ def inspect(data: bytes) -> Header:
     """
     if not data:
         raise DecodeError("is empty (0 bytes)", "Copy the file again from where it came from.")
-    refuse_foreign(data)
+    refuse_unreadable(data)
     try:
         with quiet():
             header = _read(data)

@@ -34,7 +34,7 @@ LFS = b"version https://git-lfs"
 XML_BYTES = 1024
 
 
-def refuse_foreign(data: bytes) -> None:
+def refuse_unreadable(data: bytes) -> None:
     """Raise DecodeError that names the kind, and says what to do."""
     if data[4:8] == b"ftyp" and b"avif" not in data[8:64]:  # some AVIF files call themselves mif1 first
         _refuse_media(data[8:12])

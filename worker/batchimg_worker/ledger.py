@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -64,6 +64,7 @@ SCHEMA = pa.schema(
 _FEW_VALUES = ["status", "error_type", "message", "run", "recipe_hash", "job", "node", "worker_version"]
 
 _Row = dict[str, Any]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def _rows(reader: _Reader, *, over: bool) -> Iterator[_Row]:
     spec = reader.spec
     every: _Row = {"run": spec.run, "recipe_hash": spec.recipe.hash}
     if spec.rejected:
-        for record in _rejected(reader):
+        for record in _as_far_as_readable(_rejected(reader)):
             yield _row(record, every)
     for chunk, lines in reader.contents():
         yield from _of_chunk(reader, chunk, lines, over=over)
@@ -208,18 +209,10 @@ def _of_chunk(reader: _Reader, chunk: int, lines: Iterator[bytes] | None, *, ove
 
 
 def _rejected(reader: _Reader) -> Iterator[Any]:
-    """The records of images that stayed behind, as many as can be read: the same submit writes them anew."""
+    """The records of images that stayed behind: the same submit writes them anew."""
     path = rejected_path(reader.spec.run)
-    try:
-        for line in reader.runs.read(path).splitlines():
-            yield _record(line, path, strict=reader.strict)
-    except StorageError as error:
-        if error.code != "BlobNotFound":
-            raise
-    except ContractVersionError:
-        raise
-    except ContractError:
-        return
+    for line in reader.runs.read(path).splitlines():
+        yield _record(line, path, strict=reader.strict)
 
 
 def _records(reader: _Reader, chunk: int, lines: Iterator[bytes], every: _Row) -> Iterator[_Row]:
@@ -295,13 +288,22 @@ def _missing(reader: _Reader, chunk: int, seen: set[str], every: _Row) -> Iterat
 
     None where the submit was interrupted before the manifest, or somebody deleted or damaged it.
     """
+    for entry in _as_far_as_readable(_manifest(reader, chunk)):
+        if entry.path not in seen and entry.band is None:
+            yield {"path": entry.path, "size": entry.size, "md5": entry.md5, "etag": entry.etag} | every
+
+
+def _manifest(reader: _Reader, chunk: int) -> Iterator[ImageEntry]:
     path = manifest_path(reader.spec.run, chunk)
+    lines = reader.runs.read_lines(path)
+    parse(ManifestHeader, next(lines, b""), path)
+    yield from parse_lines(ImageEntry, lines, path)
+
+
+def _as_far_as_readable(found: Iterator[_T]) -> Iterator[_T]:
+    """What comes before a document's damage; nothing where it is not there."""
     try:
-        lines = reader.runs.read_lines(path)
-        parse(ManifestHeader, next(lines, b""), path)
-        for entry in parse_lines(ImageEntry, lines, path):
-            if entry.path not in seen and entry.band is None:
-                yield {"path": entry.path, "size": entry.size, "md5": entry.md5, "etag": entry.etag} | every
+        yield from found
     except StorageError as error:
         if error.code != "BlobNotFound":
             raise

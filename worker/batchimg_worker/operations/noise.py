@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le
 
 from batchimg_worker.operations.costs import strip_bytes
 from batchimg_worker.operations.registry import Scalar, Shape, operation
-from batchimg_worker.operations.values import refuse_foreign
+from batchimg_worker.operations.values import refuse_unreadable
 
 if TYPE_CHECKING:
     from batchimg_worker.operations.arrays import Image
@@ -71,7 +71,7 @@ def sharpen(
 
 
 def _check_denoise(*, method: str, patch_size: int | None = None, **others: float | None) -> None:
-    refuse_foreign(method, {"patch_size": patch_size, **others}, OWNERS)
+    refuse_unreadable(method, {"patch_size": patch_size, **others}, OWNERS)
     if patch_size is not None and patch_size % 2 == 0:
         raise ValueError(f"patch_size must be odd, and {patch_size} is even")
     if method == "wavelet" and not _has_wavelets():

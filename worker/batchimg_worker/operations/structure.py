@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt, Le
 
 from batchimg_worker.operations.costs import strip_bytes
 from batchimg_worker.operations.registry import Scalar, Shape, operation
-from batchimg_worker.operations.values import Fraction, percent_of, refuse_foreign
+from batchimg_worker.operations.values import Fraction, percent_of, refuse_unreadable
 
 if TYPE_CHECKING:
     from batchimg_worker.operations.arrays import Image
@@ -34,7 +34,7 @@ def _check_edges(
     high_threshold: float | None = None,
 ) -> None:
     given: dict[str, Scalar] = {"sigma": sigma, "low_threshold": low_threshold, "high_threshold": high_threshold}
-    refuse_foreign(method, given, dict.fromkeys(given, "canny"))
+    refuse_unreadable(method, given, dict.fromkeys(given, "canny"))
     low = LOW_THRESHOLD if low_threshold is None else low_threshold
     high = HIGH_THRESHOLD if high_threshold is None else high_threshold
     if low > high:
@@ -92,7 +92,7 @@ def _check_threshold(
     offset: float | None = None,
 ) -> None:
     given: dict[str, Scalar] = {"level": level, "block_size": block_size, "offset": offset}
-    refuse_foreign(method, given, {"level": "level", "block_size": "local", "offset": "local"})
+    refuse_unreadable(method, given, {"level": "level", "block_size": "local", "offset": "local"})
     if block_size is not None and block_size % 2 == 0:
         raise ValueError(f"block_size must be odd, and {block_size} is even")
 

@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt, Le
 
 from batchimg_worker.operations.costs import whole
 from batchimg_worker.operations.registry import Scalar, Shape, operation
-from batchimg_worker.operations.values import Fraction, percent_of, refuse_foreign
+from batchimg_worker.operations.values import Fraction, percent_of, refuse_unreadable
 
 if TYPE_CHECKING:
     from batchimg_worker.operations.arrays import Image
@@ -36,7 +36,7 @@ def _check_contrast(
     cutoff: float | None = None,
 ) -> None:
     given: dict[str, Scalar] = {"factor": factor, "gain": gain, "cutoff": cutoff}
-    refuse_foreign(method, given, {"factor": "linear", "gain": "sigmoid", "cutoff": "sigmoid"})
+    refuse_unreadable(method, given, {"factor": "linear", "gain": "sigmoid", "cutoff": "sigmoid"})
 
 
 @operation(shorthand=_factor_shorthand, check=_check_contrast)
@@ -154,7 +154,7 @@ def normalize(
 
 def _check_equalize(*, method: str, clip_limit: float | None = None, kernel_size: int | None = None) -> None:
     given: dict[str, Scalar] = {"clip_limit": clip_limit, "kernel_size": kernel_size}
-    refuse_foreign(method, given, {"clip_limit": "clahe", "kernel_size": "clahe"})
+    refuse_unreadable(method, given, {"clip_limit": "clahe", "kernel_size": "clahe"})
 
 
 def _equalize_bytes(shape: Shape, value_bytes: int, *, method: str, kernel_size: int | None = None, **_: Scalar) -> int:

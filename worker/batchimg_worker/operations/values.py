@@ -52,7 +52,7 @@ def pixels_of(value: Scalar) -> dict[str, Scalar] | None:
     return {"width": int(match[1]), "height": int(match[2])} if match else None
 
 
-def refuse_foreign(method: str, given: dict[str, Scalar], owners: dict[str, str]) -> None:
+def refuse_unreadable(method: str, given: dict[str, Scalar], owners: dict[str, str]) -> None:
     """Raise ValueError for a parameter that is given but belongs to another method than the chosen one."""
     for name, owner in owners.items():
         if given.get(name) is not None and owner != method:
