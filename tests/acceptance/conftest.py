@@ -3,6 +3,7 @@
 import pytest
 
 from command_line import Command
+from in_process import services_of
 
 
 @pytest.fixture(scope="module")
@@ -11,3 +12,9 @@ def batchimg(tmp_path_factory):
     command("local", "up")
     yield command
     command("local", "down", "--delete")
+
+
+@pytest.fixture(scope="module")
+def services(batchimg):
+    with services_of(batchimg) as found:
+        yield found

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchimg.batch import Batch
 from batchimg.connect import Services
-from batchimg.events import nobody
+from batchimg.events import Told, nobody
 from batchimg.ledger import batches
 from batchimg.lineage import lineage
 from batchimg.order import Order
@@ -48,3 +48,7 @@ def placed(services, dataset: Path | str, *, observer=nobody, **settings):
 
 def ended(services, spec):
     return deque(follow(services, spec, 0.2), maxlen=1)[0]
+
+
+def told_of(events: list) -> str:
+    return "\n".join(event.text for event in events if isinstance(event, Told))

@@ -9,7 +9,6 @@ from batchimg.collect import records
 from batchimg.cost import run_cost
 from batchimg.damaged_results import damaged_results, remove_damaged_results
 from batchimg.download import Folder, download
-from batchimg.events import Told
 from batchimg.gallery import write_gallery
 from batchimg.ledger import failures, states
 from batchimg.order import Order
@@ -28,18 +27,8 @@ from batchimg_worker.results import DAMAGED
 
 from command_line import until
 from damage import halved, record, with_manifest, with_result, written
-from in_process import ended, placed, rows_of, services_of
+from in_process import ended, placed, rows_of, told_of
 from made_images import noise
-
-
-@pytest.fixture(scope="module")
-def services(batchimg):
-    with services_of(batchimg) as found:
-        yield found
-
-
-def told_of(events: list) -> str:
-    return "\n".join(event.text for event in events if isinstance(event, Told))
 
 
 def first_cause(services, spec) -> tuple[str, str, int]:

@@ -9,7 +9,6 @@ import pytest
 from batchimg.deletion import is_being_deleted
 from batchimg.download import Folder, download
 from batchimg.errors import InputError
-from batchimg.events import Told
 from batchimg.ledger import batches, states
 from batchimg.retry import Wanted, plan_retry
 from batchimg.runs import cancel, delete, find_name, find_run
@@ -30,18 +29,8 @@ from batchimg_worker.documents import dump
 from batchimg_worker.errors import ContractError
 
 from damage import GOLDEN, halved, with_result, written
-from in_process import ended, placed, services_of
+from in_process import ended, placed, told_of
 from made_images import noise
-
-
-@pytest.fixture(scope="module")
-def services(batchimg):
-    with services_of(batchimg) as found:
-        yield found
-
-
-def told_of(events: list) -> str:
-    return "\n".join(event.text for event in events if isinstance(event, Told))
 
 
 @pytest.fixture(scope="module")

@@ -17,17 +17,11 @@ from batchimg.settings import Settings
 from batchimg_worker.blob_names import result_path, run_path
 
 from command_line import Command, slowly
-from in_process import ended, placed, rows_of, runs_of, services_of
+from in_process import ended, placed, rows_of, runs_of
 from made_images import noise
 from rehearsal import SPOT, rehearsing
 
 RECIPE = ("--op", "flip=horizontal")
-
-
-@pytest.fixture(scope="module")
-def services(batchimg):
-    with services_of(batchimg) as found:
-        yield found
 
 
 def test_a_plan_tells_time_and_price_and_touches_nothing(tmp_path):

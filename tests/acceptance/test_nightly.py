@@ -20,14 +20,8 @@ from batchimg_worker.blob_names import ledger_path, result_path, run_path
 from batchimg_worker.errors import ContractError
 
 from command_line import until
-from in_process import ended, placed, rows_of, services_of
+from in_process import ended, placed, rows_of
 from made_images import noise
-
-
-@pytest.fixture(scope="module")
-def services(batchimg):
-    with services_of(batchimg) as found:
-        yield found
 
 
 def test_a_file_that_came_and_cannot_be_read_makes_the_night_fail_until_it_is_mended(services, tmp_path):
